@@ -1,0 +1,91 @@
+"""Write the tables of the benchmarks into the pages that show them: python benchmarks/tables.py
+
+A page says where: `<!-- benchmark:NAME -->` ... `<!-- /benchmark:NAME -->`. What stands between
+is replaced by the table that `TABLES[NAME]` makes of benchmarks/results/NAME.json.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+Result: TypeAlias = dict[str, Any]
+MARKED = re.compile(
+    r"(?P<begin><!-- benchmark:(?P<name>[\w-]+) -->\n).*?(?P<end><!-- /benchmark:(?P=name) -->)",
+    re.DOTALL,
+)
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table whose first column is text and whose others are numbers."""
+    header = list(header)
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def made_by(result: Result) -> str:
+    """Return the line under a table: how its figures were made, and on what."""
+    return (
+        f"`{result['command']}`, {result['date']}: {result['cpus']} CPU cores, "
+        f"{result['threads']} in use, Python {result['python']}, PyTorch {result['torch']}."
+    )
+
+
+# -- one function a table ---------------------------------------------------------------------
+
+
+def selection(result: Result) -> str:
+    """Global selection over all weights: time and memory beyond the model."""
+    names = {"prunus": "prunus", "torch": "`torch.nn.utils.prune`"}
+    rows = [
+        (
+            names[side],
+            f"{measured['median_seconds']:.2f} s",
+            f"{measured['extra_bytes'] / 1e6:,.0f} MB",
+            f"{measured['extra_share']:.0%}",
+        )
+        for side, measured in result["sides"].items()
+    ]
+    size = f"{result['weights'] / 1e6:.0f} M weights, {result['sparsity']:.0%} to zero"
+    table = markdown([size, "time", "extra memory", "of the model"], rows)
+    return f"{table}\n\n{result['times_faster']:.0f} times faster, with the same zeros."
+
+
+TABLES: dict[str, Callable[[Result], str]] = {"selection": selection}
+
+
+# -- filling pages ----------------------------------------------------------------------------
+
+
+def table(name: str) -> str:
+    """Return the table of that name, made from its results file."""
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return f"{TABLES[name](result)}\n\n{made_by(result)}"
+
+
+def filled(text: str) -> str:
+    """Return `text` with the table between each pair of markers."""
+    return MARKED.sub(lambda found: f"{found['begin']}{table(found['name'])}\n{found['end']}", text)
+
+
+def pages() -> Iterator[Path]:
+    """Yield every page that may show a table."""
+    yield from sorted(ROOT.glob("README*.md"))
+    yield from sorted((ROOT / "docs").rglob("*.md"))
+
+
+def main() -> None:
+    """Write every page whose tables have changed."""
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        if (after := filled(before)) != before:
+            page.write_text(after, encoding="utf-8")
+            print(f"wrote {page.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

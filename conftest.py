@@ -1,0 +1,29 @@
+"""What every test and every doctest gets: fixed seeds, few threads, no dependence on time."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from torch import nn
+
+import prunus
+
+settings.register_profile("prunus", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("prunus")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """Start each test from the same random numbers, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def names_in_doctests(doctest_namespace: dict[str, object]) -> None:
+    """Let docstring examples use torch, nn and prunus without an import."""
+    doctest_namespace.update(torch=torch, nn=nn, prunus=prunus)

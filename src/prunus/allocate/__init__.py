@@ -1,0 +1,109 @@
+"""How scores, costs and a budget become a choice of units.
+
+budget.py           what the result may cost
+base.py             what an allocator is given and answers
+fit.py, weights.py  meeting the budget: units that are removed, weights that are zeroed
+select.py           the lowest of a hundred million scores
+uniform.py, ...     one allocator a file
+"""
+
+from collections.abc import Mapping
+
+from prunus.allocate.base import Allocator, Costs, Counts, Problem
+from prunus.allocate.budget import Budget
+from prunus.allocate.fit import Structured
+from prunus.allocate.global_ranking import Global
+from prunus.allocate.uniform import Uniform
+from prunus.allocate.unreachable import unreachable
+from prunus.allocate.weights import Weights
+from prunus.errors import BudgetError, unknown_name
+from prunus.records import Groups, Kept, Scores
+
+__all__ = [
+    "Allocator",
+    "Budget",
+    "Costs",
+    "Counts",
+    "Global",
+    "Problem",
+    "Uniform",
+    "allocate",
+    "get",
+]
+
+_BY_NAME: Mapping[str, type[Allocator]] = {"uniform": Uniform, "global": Global}
+
+
+def get(allocation: str | Allocator) -> Allocator:
+    """Return the allocator of that name; an allocator as it is.
+
+    Raises:
+        BudgetError: There is no allocator of that name.
+
+    Example:
+        >>> get("global")
+        Global()
+    """
+    if isinstance(allocation, Allocator):
+        return allocation
+    if allocation not in _BY_NAME:
+        raise unknown_name("allocation", allocation, _BY_NAME, BudgetError)
+    return _BY_NAME[allocation]()
+
+
+def allocate(
+    groups: Groups, *, scores: Scores, budget: Budget, allocation: str | Allocator, costs: Costs
+) -> dict[str, Kept]:
+    """Choose the units that stay, so that every target of the budget is met.
+
+    Args:
+        groups: All groups of the model; frozen ones keep all.
+        scores: One score per unit of every other group; larger means keep.
+        budget: What the result may cost.
+        allocation: An allocator or its name: "uniform" or "global".
+        costs: What a choice of counts costs; counts are by group name. Where weights are zeroed
+            only the dense `params({})` is asked for.
+
+    Returns:
+        Per group that loses units, which stay. Inside a group these are the highest scores; of
+        equal scores the unit that comes first goes first. Empty where the dense model meets the
+        budget.
+
+    Raises:
+        BudgetError: No choice of units meets the budget, or it has no meaning for these groups.
+        CriterionError: Scores are NaN, or not one per unit.
+
+    Example:
+        >>> from prunus.records import Group
+        >>> groups = {"fc1": Group("fc1", "weight", size=4, members=())}
+        >>> scores = Scores("by hand", lambda name: iter([torch.tensor([3.0, 1.0, 4.0, 2.0])]))
+        >>> class FourNumbers:
+        ...     def params(self, counts):
+        ...         return 4
+        >>> kept = allocate(
+        ...     groups, scores=scores, budget=Budget(params=0.5), allocation="global",
+        ...     costs=FourNumbers(),
+        ... )
+        >>> kept["fc1"].mask()
+        tensor([ True, False,  True, False])
+    """
+    if not groups:
+        raise BudgetError(
+            f"{budget} cannot be met: the model has no group of units",
+            hint="prunus.explain(model, example_inputs) shows what was found",
+        )
+    kinds = {group.granularity for group in groups.values()}
+    if "weight" in kinds and len(kinds) > 1:
+        raise BudgetError(
+            "weights and larger units cannot share one budget",
+            why=f"the groups are of granularity {', '.join(sorted(kinds))}; "
+            "weights are zeroed, the others removed",
+            hint="prune twice: first the larger units, then the weights",
+        )
+    kind = Weights if kinds == {"weight"} else Structured
+    problem = kind(groups=groups, scores=scores, budget=budget, costs=costs)
+    if not problem.missed({}):
+        return {}
+    if problem.missed({name: problem.least(name) for name in problem.free}):
+        raise unreachable(problem)
+    return problem.kept(get(allocation)(problem))

@@ -1,0 +1,217 @@
+"""What an allocator is given, and what it answers.
+
+    problem = groups + scores + budget + costs
+    allocator(problem) -> {group: units kept}
+
+An allocator decides how many units each group keeps. Which ones is not its business: inside a
+group the lowest scores go first, and of equal scores the unit that comes first goes first.
+
+Legend: U units of a group, C chunks, G groups.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from prunus.allocate.budget import Budget
+from prunus.errors import BudgetError, CriterionError
+from prunus.records import Group, Groups, Kept, Scores
+
+Counts: TypeAlias = Mapping[str, int]
+
+PIECE = 2**18  # scores looked at together: small enough to stay in the cache of a core
+
+
+class Costs(Protocol):
+    """What a model costs that keeps `counts` units. Groups that are absent keep all.
+
+    Every figure grows with every count.
+    """
+
+    def params(self, counts: Counts, /) -> int:
+        """Return the number of parameters."""
+
+    def macs(self, counts: Counts, /) -> int:
+        """Return the multiply-adds of one forward pass."""
+
+    def bytes(self, counts: Counts, /) -> int:
+        """Return the bytes of all parameters and buffers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(ABC):
+    """What an allocator decides on.
+
+    Attributes:
+        groups: All groups of the model, frozen ones included.
+        scores: One score per unit.
+        budget: What the result may cost.
+        costs: What a choice of counts costs.
+
+    Raises:
+        BudgetError: A field of the budget has no meaning for these groups.
+    """
+
+    groups: Groups
+    scores: Scores
+    budget: Budget
+    costs: Costs
+
+    refused: ClassVar[Mapping[str, tuple[str, str]]]
+    """Fields of a budget that mean nothing here: name -> why and hint."""
+
+    words: ClassVar[Mapping[str, str]]
+    """What each target counts, for error messages."""
+
+    def __post_init__(self) -> None:
+        for name in self.budget.given:
+            if name in self.refused:
+                kinds = sorted({group.granularity for group in self.groups.values()})
+                why, hint = self.refused[name]
+                raise BudgetError(
+                    f"{name}={getattr(self.budget, name)} has no meaning "
+                    f"at granularity {', '.join(kinds)}",
+                    why=why,
+                    hint=hint,
+                )
+
+    @abstractmethod
+    def remove_lowest(
+        self,
+        *,
+        within: Callable[[Group], str],
+        density: Mapping[str, float] | None = None,
+    ) -> dict[str, int]:
+        """Remove units until every target is met, and no more; return the units kept per group.
+
+        Args:
+            within: The pool of a group, by any name. Inside a pool the lowest scores go first,
+                whichever group they belong to. All pools lose the same share of their units, as
+                far as `min_units` lets them.
+            density: Per pool, how densely it is kept relative to the others: each keeps the share
+                `s * density` of its units, at most all, with one `s` for the whole model. Pools
+                that are absent have 1.
+        """
+
+    @abstractmethod
+    def kept(self, counts: Counts) -> dict[str, Kept]:
+        """Return which units stay, for the groups that lose any."""
+
+    @abstractmethod
+    def params(self, counts: Counts) -> int:
+        """Return the number of parameters that are left."""
+
+    # -- what every granularity shares --------------------------------------------------------
+
+    @cached_property
+    def free(self) -> Groups:
+        """The groups that may lose units."""
+        return {name: group for name, group in self.groups.items() if group.frozen_because is None}
+
+    def smaller_counts(self, name: str) -> range:
+        """Return the counts that a group may be cut to, ascending. Keeping all is allowed too."""
+        step = self.budget.multiple_of
+        return range(-(-self.budget.min_units // step) * step, self.free[name].size, step)
+
+    def least(self, name: str) -> int:
+        """Return the fewest units that a group may keep."""
+        smaller = self.smaller_counts(name)
+        return smaller[0] if smaller else self.free[name].size
+
+    def allows(self, name: str, count: int) -> bool:
+        """Return whether a group may keep `count` units."""
+        if name not in self.free:
+            return False
+        return count == self.free[name].size or count in self.smaller_counts(name)
+
+    def pools(self, within: Callable[[Group], str]) -> dict[str, list[str]]:
+        """Return the names of the free groups in each pool."""
+        pools: dict[str, list[str]] = {}
+        for name, group in self.free.items():
+            pools.setdefault(within(group), []).append(name)
+        return pools
+
+    def cost(self, target: str, counts: Counts) -> int:
+        """Return what the model has of `target` when groups keep `counts` units."""
+        if target == "units":
+            return sum(counts.get(name, group.size) for name, group in self.free.items())
+        if target in ("params", "sparsity"):
+            return self.params(counts)
+        figure: int = getattr(self.costs, target)(counts)
+        return figure
+
+    @cached_property
+    def limits(self) -> Mapping[str, int]:
+        """The most that the model may have of each target."""
+        return {
+            target: self.budget.limit(target, dense=self.cost(target, {}))
+            for target in self.budget.targets
+        }
+
+    def missed(self, counts: Counts) -> list[str]:
+        """Return the targets that `counts` does not meet."""
+        return [target for target, most in self.limits.items() if self.cost(target, counts) > most]
+
+    def pieces(self, name: str) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the scores of a group in pieces of at most `PIECE`.
+
+        Raises:
+            CriterionError: There are more or fewer scores than units, or one is NaN.
+        """
+        size, total = self.groups[name].size, 0
+        for given in self.scores.stream(name):
+            for start in range(0, given.numel(), PIECE):
+                score_U = given[start : start + PIECE].detach().cpu().float().numpy()
+                if np.isnan(score_U).any():
+                    raise CriterionError(
+                        f"{self.scores.criterion} gave NaN for group '{name}'",
+                        why="a unit without a number has no rank",
+                        hint="check the weights, the data and the loss for values not finite",
+                    )
+                total += score_U.size
+                yield score_U
+        if total != size:
+            raise CriterionError(
+                f"{self.scores.criterion} gave {total} scores for group '{name}'",
+                why=f"the group has {size} units, and each needs exactly one score",
+            )
+
+
+class Allocator(ABC):
+    """Decides how many units each group keeps.
+
+    To add one: a frozen dataclass in its own file and `counts`. Most are one call of
+    `problem.remove_lowest`; one that picks counts its own way reads `problem.free`,
+    `smaller_counts`, `scores` and `cost`. The contract tests find the class by themselves.
+    """
+
+    @abstractmethod
+    def counts(self, problem: Problem) -> Counts:
+        """Return the units kept per group; groups that are absent keep all.
+
+        The problem can be met, and is not met by keeping all.
+        """
+
+    def __call__(self, problem: Problem) -> Counts:
+        """Return `counts(problem)`, held to the contract.
+
+        Raises:
+            BudgetError: A count is not allowed, or a target is missed.
+        """
+        counts = self.counts(problem)
+        for name, count in counts.items():
+            if not problem.allows(name, count):
+                raise self._broken(f"{count!r} units of group '{name}'", "the count is not allowed")
+        if missed := problem.missed(counts):
+            raise self._broken("too much", f"the budget {problem.budget} is missed: {missed}")
+        return counts
+
+    def _broken(self, kept: Any, why: str) -> BudgetError:
+        return BudgetError(
+            f"{self} keeps {kept}", why=why, hint="allocation='uniform' or allocation='global'"
+        )

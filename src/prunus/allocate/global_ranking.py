@@ -1,0 +1,26 @@
+"""The lowest scores of the whole model."""
+
+from dataclasses import dataclass
+from typing import final
+
+from prunus.allocate.base import Allocator, Counts, Problem
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Global(Allocator):
+    """All units of the model compete: the lowest scores go, in whichever group they are.
+
+    Scores must be comparable between groups. At strong budgets a group of low scores may lose
+    nearly all of its units (layer collapse, Tanaka et al., 2020, arXiv:2006.05467); `min_units`
+    holds it.
+
+    Source: Han et al., "Learning both Weights and Connections", 2015, arXiv:1506.02626, for one
+    threshold; Molchanov et al., 2019, arXiv:1906.10771, for channels of all layers in one ranking.
+
+    Example: scores (1, 5) and (2, 3) with three units to keep lose the 1.
+    """
+
+    def counts(self, problem: Problem) -> Counts:
+        """Return the units kept per group."""
+        return problem.remove_lowest(within=lambda _: "model")

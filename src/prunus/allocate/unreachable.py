@@ -1,0 +1,86 @@
+"""The error for a budget that no choice of units meets."""
+
+from fractions import Fraction
+from math import ceil, floor
+
+from prunus.allocate.base import Problem
+from prunus.errors import BudgetError
+
+_SHOWN = 4  # frozen groups that the message lists
+_PREFIXES = ((10**12, " T"), (10**9, " G"), (10**6, " M"), (10**3, " k"), (1, ""))
+
+
+def unreachable(problem: Problem) -> BudgetError:
+    """Return the error that names the smallest figures within reach and what holds them."""
+    smallest = {name: problem.least(name) for name in problem.free}
+    missed = problem.missed(smallest)
+    given = ", ".join(f"{target}={getattr(problem.budget, target)}" for target in missed)
+    figures = {t: (problem.cost(t, smallest), problem.cost(t, {})) for t in missed}
+    has = " and ".join(
+        f"{_up(Fraction(figure, dense))} of the {problem.words[target]} ({_pair(figure, dense)})"
+        for target, (figure, dense) in figures.items()
+    )
+    asks = [
+        _ask(problem, target, figure, dense)
+        for target, (figure, dense) in figures.items()
+        if figure < dense
+    ]
+    return BudgetError(
+        f"{given} cannot be met: the smallest model that keeps {_floors(problem)} has {has}",
+        why=_why(problem),
+        hint=_hint(problem, asks),
+    )
+
+
+def _floors(problem: Problem) -> str:
+    least, step = problem.budget.min_units, problem.budget.multiple_of
+    text = f"{least} unit{'s' if least > 1 else ''} per group"
+    return f"{text} in multiples of {step}" if step > 1 else text
+
+
+def _why(problem: Problem) -> str:
+    frozen = [group for group in problem.groups.values() if group.frozen_because is not None]
+    if not frozen:
+        return "every group is down to its least, and what no group owns stays"
+    named = ", ".join(f"'{group.name}' ({group.frozen_because})" for group in frozen[:_SHOWN])
+    more = f" and {len(frozen) - _SHOWN} more" if len(frozen) > _SHOWN else ""
+    are = "is" if len(frozen) == 1 else "are"
+    return f"{len(frozen)} of {len(problem.groups)} groups {are} frozen: {named}{more}"
+
+
+def _hint(problem: Problem, asks: list[str]) -> str:
+    ways = [f"ask for {' and '.join(asks)}"] if asks else []
+    changed = set(problem.budget.given) & {"min_units", "multiple_of"}
+    ways += [f"lower {name}" for name in sorted(changed)]
+    if len(problem.free) < len(problem.groups):
+        ways.append("free a group: prunus.explain(model, example_inputs) shows them all")
+    return ", or ".join(ways)
+
+
+def _ask(problem: Problem, target: str, figure: int, dense: int) -> str:
+    """Return a demand that can be met as it stands."""
+    if target == "sparsity":
+        return f"sparsity<={_down(1 - Fraction(figure, dense))}"
+    if problem.budget.relative(target):
+        return f"{target}>={_up(Fraction(figure, dense))}"
+    return f"{target}>={figure}"
+
+
+def _up(share: Fraction) -> float:
+    scale = _decimals(share)
+    return ceil(share * scale) / scale
+
+
+def _down(share: Fraction) -> float:
+    scale = _decimals(share)
+    return floor(share * scale) / scale
+
+
+def _decimals(share: Fraction) -> int:
+    return 10**3 if share >= Fraction(1, 100) else 10**6
+
+
+def _pair(figure: int, dense: int) -> str:
+    """Return "0.95 of 4.11 G"."""
+    scale, prefix = next(entry for entry in _PREFIXES if dense >= entry[0])
+    return f"{figure / scale:.4g} of {dense / scale:.4g}{prefix}"

@@ -1,0 +1,225 @@
+"""The whole way in one screen: trace, score, choose, check, cut, prove."""
+
+import copy
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunus import units
+from prunus.allocate import Allocator, Budget
+from prunus.cost import count
+from prunus.criteria import Criterion
+from prunus.errors import PlanError
+from prunus.inputs import Inputs, Loss
+from prunus.masks import Masked
+from prunus.planner import Planner
+from prunus.records import Agreement, Group, GroupRow, Groups, Plan, Report
+from prunus.shrink import rebind, shrink
+from prunus.trace import trace
+from prunus.verify.agreement import agree, example_batches, outputs_of
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned model with its plan and its proof.
+
+    Attributes:
+        model: Smaller and plain.
+        plan: What was kept.
+        report: What that cost and bought; `print` it.
+        dense: The model as it was; None where it was pruned in place.
+    """
+
+    model: nn.Module
+    plan: Plan
+    report: Report
+    dense: nn.Module | None
+
+    def masked(self) -> nn.Module:
+        """Return a dense-shaped twin with the removed units at zero, as the check compared with.
+
+        Raises:
+            PlanError: The model was pruned in place, so the dense one is gone.
+        """
+        if self.dense is None:
+            raise PlanError(
+                "there is no masked twin: the model was pruned in place",
+                hint="prune with in_place=False, or apply prunus.Masked(model, plan) beforehand",
+            )
+        twin = copy.deepcopy(self.dense)
+        Masked(twin, self.plan)
+        return twin
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What could be pruned, and what could not and why.
+
+    Attributes:
+        groups: Every group by name, frozen ones with the reason.
+        unreached: Parameters that no operator read.
+    """
+
+    groups: Groups
+    unreached: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = []
+        for group in self.groups.values():
+            layers = dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members)
+            state = f"frozen: {group.frozen_because}" if group.frozen_because else "free"
+            lines.append(f"{group.name} ({group.size}) {state}")
+            lines.append(f"    {', '.join(layers)}")
+        if self.unreached:
+            lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
+        return "\n".join(lines)
+
+
+def explain(
+    model: nn.Module,
+    example_inputs: Inputs,
+    *,
+    granularity: str = "channel",
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+) -> Explanation:
+    """Return every group of units: size, members, and why it may not be cut.
+
+    Arguments and errors are those of `prune`.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> print(prunus.explain(model, torch.randn(1, 4)))
+        0 (8) free
+            0, 2
+        2 (2) frozen: model output
+            2
+        0.in (4) frozen: model input
+            0
+    """
+    graph = trace(model, example_inputs)
+    groups = units.groups(graph, granularity, include=include, exclude=exclude)
+    return Explanation(groups, graph.unreached)
+
+
+def prune(  # noqa: PLR0913 - the one call that users make; all but the first two are keywords
+    model: nn.Module,
+    example_inputs: Inputs,
+    *,
+    budget: Budget,
+    criterion: str | Criterion = "magnitude",
+    granularity: str = "channel",
+    allocation: str | Allocator = "global",
+    data: Iterable[Any] | None = None,
+    loss: Loss | None = None,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    optimizer: torch.optim.Optimizer | None = None,
+    in_place: bool = False,
+    verify: bool = True,
+) -> Pruned:
+    """Return a smaller model that computes what the masked model computes, with the proof.
+
+    Args:
+        model: Any module that runs eagerly; untouched unless `in_place`.
+        example_inputs: A tensor, a tuple of arguments, or a dict of keyword arguments, on the
+            model's device.
+        budget: What the result may cost.
+        criterion: A name or an object that scores units.
+        granularity: "channel" removes units, "weight" sets single weights to zero.
+        allocation: A name or an object that says how many units each group keeps.
+        data: Batches (inputs, targets), where the criterion needs them.
+        loss: loss(outputs, targets), where the criterion needs it.
+        include: Patterns of layers; what others produce stays whole.
+        exclude: Patterns of layers; what these produce stays whole.
+        optimizer: One that trains `model`; bound to the result, its state cut alike.
+        in_place: Cut `model` itself.
+        verify: Check that the result computes what the masked model computes.
+
+    Raises:
+        TraceError: The model could not be recorded.
+        CriterionError: The criterion is unknown, lacks data, or the weights are not finite.
+        BudgetError: No plan meets the budget; the error names what holds it.
+        VerifyError: The result is not the masked model.
+
+    Cost: two runs on fake tensors, the criterion's pass over the data, one copy of what is kept,
+        and for the check two forward passes at each of two batch sizes.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> pruned = prunus.prune(model, torch.randn(1, 4), budget=prunus.Budget(params=0.5))
+        >>> pruned.model[0]
+        Linear(in_features=4, out_features=4, bias=True)
+    """
+    clock = _Clock()
+    with clock("trace"):
+        planner = Planner.of(
+            model, example_inputs, budget=budget, criterion=criterion, allocation=allocation,
+            granularity=granularity, include=include, exclude=exclude,
+        )  # fmt: skip
+    with clock("score"):
+        scores = planner.scores(data=data, loss=loss)
+    with clock("choose"):
+        plan, groups = planner.choose(scores)
+    before = count(model, macs=planner.costs.macs({}))
+    with clock("cut and check"):
+        result, agreement = _cut(model, example_inputs, plan, optimizer, in_place, verify)
+    kept = plan.counts if plan.tensors else {}
+    report = Report(
+        before=before,
+        after=count(result, macs=planner.costs.macs(kept)),
+        groups=tuple(_row(group, plan) for group in groups.values()),
+        agreement=agreement,
+        unreached=planner.graph.unreached,
+        provenance=plan.provenance,
+        seconds=clock.seconds,
+    )
+    return Pruned(result, plan, report, None if in_place else model)
+
+
+def _cut(
+    model: nn.Module,
+    inputs: Inputs,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer | None,
+    in_place: bool,
+    verify: bool,
+) -> tuple[nn.Module, Agreement | None]:
+    """Apply `plan`; compare with the masked model where shapes change."""
+    if not (verify and plan.tensors):
+        return shrink(model, plan, in_place=in_place, optimizer=optimizer), None
+    batches = example_batches(model, inputs)
+    with Masked(model, plan):
+        masked = outputs_of(model, batches)
+    if in_place:
+        result = shrink(model, plan, in_place=True, optimizer=optimizer)
+        return result, agree(masked, outputs_of(result, batches))
+    # The optimizer is bound only to a result that passed.
+    result = shrink(model, plan)
+    agreement = agree(masked, outputs_of(result, batches))
+    if optimizer is not None:
+        rebind(optimizer, model, result, plan)
+    return result, agreement
+
+
+def _row(group: Group, plan: Plan) -> GroupRow:
+    kept = plan.counts.get(group.name, group.size)
+    return GroupRow(group.name, group.size, kept, group.frozen_because, group.inexact_because)
+
+
+class _Clock:
+    """Wall time by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - began

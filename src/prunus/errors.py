@@ -1,0 +1,97 @@
+"""Every error that prunus raises.
+
+PruneError                  what happened, why, and a hint one can type
+├── TraceError              the model could not be recorded
+├── CriterionError          a criterion lacks its data, or broke its contract
+├── BudgetError             no plan meets the budget
+├── PlanError               a plan does not fit the model it is applied to
+├── VerifyError             the shrunk model is not the masked model
+├── TrainError              a training or recovery step went wrong
+├── DataError               data are missing, empty or not finite
+├── SaveError               a file is missing, altered, or from another format
+└── StudyError              a study cannot start or go on
+
+All of them are ValueErrors: they are raised for what a user can cause, before anything is changed.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PruneError(ValueError):
+    """Base of all errors of prunus.
+
+    Attributes:
+        what: What happened, with names and values.
+        why: The cause, or "" where `what` says it all.
+        hint: What to do about it; something one can type.
+    """
+
+    def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.why:
+            lines.append(f"  why:  {self.why}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class TraceError(PruneError):
+    """The model could not be recorded."""
+
+
+class CriterionError(PruneError):
+    """A criterion lacks the data it needs, or broke its contract."""
+
+
+class BudgetError(PruneError):
+    """No plan meets the budget."""
+
+
+class PlanError(PruneError):
+    """A plan does not fit the model it is applied to."""
+
+
+class VerifyError(PruneError):
+    """The shrunk model does not compute what the masked model computes."""
+
+
+class TrainError(PruneError):
+    """A training or recovery step went wrong."""
+
+
+class DataError(PruneError):
+    """Data are missing, empty or not finite."""
+
+
+class SaveError(PruneError):
+    """A file is missing, altered, or of a format that this version cannot read."""
+
+
+class StudyError(PruneError):
+    """A study cannot start or go on."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], error: type[PruneError]) -> PruneError:
+    """Return an `error` for a name that is not among `known`, with the nearest names offered.
+
+    Example:
+        >>> print(unknown_name("criterion", "magnitud", ["magnitude", "taylor"], CriterionError))
+        there is no criterion 'magnitud'
+          why:  known: magnitude, taylor
+          hint: did you mean 'magnitude'?
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=2, cutoff=0.5)
+    hint = " or ".join(f"'{match}'" for match in near)
+    return error(
+        f"there is no {kind} '{name}'",
+        why=f"known: {', '.join(names)}",
+        hint=f"did you mean {hint}?" if near else "use one of the known names",
+    )

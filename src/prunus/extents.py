@@ -1,0 +1,181 @@
+"""What a tensor dim is made of: a leaf, a row-major product, or a sum of axes.
+
+After a trace every dim of every tensor is one `Extent`. A leaf names its axis; leaves without a
+name have a fixed size. Everything that a plan does to a tensor follows from its extents:
+
+    >>> heads = Product((Leaf(3), Leaf(4, "heads"), Leaf(2)))       # a fused qkv, 24 wide
+    >>> size_kept(heads, {"heads": 3})
+    18
+    >>> kept = {"heads": torch.tensor([True, False, True, True])}
+    >>> mask_of(heads, kept).nonzero().flatten().tolist()[:6]
+    [0, 1, 4, 5, 6, 7]
+
+Legend: U units of an axis, K positions that one unit owns in a dim.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One axis, or a fixed extent where `axis` is None."""
+
+    size: int
+    axis: str | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """A row-major product: the last part varies fastest."""
+
+    parts: "tuple[Extent, ...]"
+
+    @cached_property
+    def size(self) -> int:
+        """Number of positions."""
+        return prod(part.size for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Parts that lie one after another."""
+
+    parts: "tuple[Extent, ...]"
+
+    @cached_property
+    def size(self) -> int:
+        """Number of positions."""
+        return sum(part.size for part in self.parts)
+
+
+Extent: TypeAlias = Leaf | Product | Sum
+
+
+def leaves(extent: Extent) -> Iterator[Leaf]:
+    """Yield every leaf of `extent` from left to right, repeated ones as often as they occur."""
+    if isinstance(extent, Leaf):
+        yield extent
+    else:
+        for part in extent.parts:
+            yield from leaves(part)
+
+
+def axes_of(extent: Extent) -> frozenset[str]:
+    """Return the names of the axes that `extent` is made of."""
+    return frozenset(leaf.axis for leaf in leaves(extent) if leaf.axis is not None)
+
+
+def size_kept(extent: Extent, count: Mapping[str, int]) -> int:
+    """Return the size of `extent` when `count[axis]` units of each named axis are kept.
+
+    Axes that are not in `count` keep all their units.
+    """
+    if isinstance(extent, Leaf):
+        return extent.size if extent.axis is None else count.get(extent.axis, extent.size)
+    sizes = (size_kept(part, count) for part in extent.parts)
+    return prod(sizes) if isinstance(extent, Product) else sum(sizes)
+
+
+def mask_of(extent: Extent, kept: Mapping[str, Tensor]) -> Tensor:
+    """Return a bool tensor (extent.size,): the positions that stay.
+
+    Args:
+        extent: What the dim is made of.
+        kept: Per axis a bool tensor (U,). Axes that are absent keep all their units.
+    """
+    if isinstance(extent, Leaf):
+        if extent.axis is None or extent.axis not in kept:
+            return torch.ones(extent.size, dtype=torch.bool)
+        return kept[extent.axis].to(dtype=torch.bool, device="cpu")
+    masks = [mask_of(part, kept) for part in extent.parts]
+    if isinstance(extent, Sum):
+        return torch.cat(masks)
+    whole = masks[0]
+    for mask in masks[1:]:
+        whole = (whole[:, None] & mask[None, :]).flatten()
+    return whole
+
+
+def positions_of(extent: Extent, axis: str) -> list[Tensor]:
+    """Return, for each time that `axis` occurs in `extent`, where its units lie: `index_UK`.
+
+    Returns:
+        One int64 tensor (U, K) per occurrence: unit u owns the K positions index_UK[u].
+
+    Example:
+        >>> positions_of(Sum((Leaf(2), Product((Leaf(2, "c"), Leaf(2))))), "c")[0].tolist()
+        [[2, 3], [4, 5]]
+    """
+    return [_sorted_positions(unit) for unit in _unit_at(extent, axis)]
+
+
+def _sorted_positions(unit_at: Tensor) -> Tensor:
+    """(positions,) unit or -1 -> (U, K) positions of each unit, ascending."""
+    positions = torch.nonzero(unit_at >= 0).flatten()
+    order = torch.argsort(unit_at[positions], stable=True)
+    num_units = int(unit_at.max()) + 1
+    return positions[order].reshape(num_units, -1)
+
+
+def _unit_at(extent: Extent, axis: str) -> list[Tensor]:
+    """For each occurrence of `axis`: the unit that owns each position, -1 where none does."""
+    if isinstance(extent, Leaf):
+        return [torch.arange(extent.size)] if extent.axis == axis else []
+    found = []
+    before = 0 if isinstance(extent, Sum) else 1
+    for part in extent.parts:
+        for unit in _unit_at(part, axis):
+            if isinstance(extent, Sum):
+                placed = torch.full((extent.size,), -1)
+                placed[before : before + part.size] = unit
+            else:
+                inner = extent.size // (before * part.size)
+                placed = unit.repeat(before).repeat_interleave(inner)
+            found.append(placed)
+        before = before + part.size if isinstance(extent, Sum) else before * part.size
+    return found
+
+
+def show(extent: Extent) -> str:
+    """Return `extent` as people write it.
+
+    Example:
+        >>> show(Sum((Leaf(2), Product((Leaf(3, "conv1"), Leaf(4))))))
+        '2 + 3[conv1] * 4'
+    """
+    if isinstance(extent, Leaf):
+        return str(extent.size) if extent.axis is None else f"{extent.size}[{extent.axis}]"
+    if isinstance(extent, Sum):
+        return " + ".join(show(part) for part in extent.parts)
+    return " * ".join(
+        f"({show(part)})" if isinstance(part, Sum) else show(part) for part in extent.parts
+    )
+
+
+def to_json(extent: Extent) -> Any:
+    """Return `extent` as plain JSON: 64, {"axis": "conv1", "size": 64}, {"product": [...]}, {"sum": [...]}."""
+    if isinstance(extent, Leaf):
+        return extent.size if extent.axis is None else {"axis": extent.axis, "size": extent.size}
+    kind = "product" if isinstance(extent, Product) else "sum"
+    return {kind: [to_json(part) for part in extent.parts]}
+
+
+def from_json(data: Any) -> Extent:
+    """Return the extent that `to_json` wrote. Raises ValueError for anything else."""
+    match data:
+        case int(size):
+            return Leaf(size)
+        case {"axis": str(axis), "size": int(size)}:
+            return Leaf(size, axis)
+        case {"product": [*parts]}:
+            return Product(tuple(from_json(part) for part in parts))
+        case {"sum": [*parts]}:
+            return Sum(tuple(from_json(part) for part in parts))
+    raise ValueError(f"not an extent: {data!r}")

@@ -1,0 +1,170 @@
+"""A plan applied as zeros: try it, train through it, undo it.
+
+Nothing is attached to the model: no wrapper, no hook, no renamed tensor. Copies, checkpoints and
+exports of a masked model are those of a plain model with zeros in it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from prunus.errors import PlanError
+from prunus.extents import mask_of
+from prunus.records import Plan
+
+
+class Masked:
+    """The removed units of a plan at zero, in place, until `undo`.
+
+    Every parameter slice of a removed unit is set to zero: what produces it, its bias and norm,
+    and what reads it. So nothing of the unit reaches the output, whatever lies between. Buffers
+    are left alone.
+
+    Args:
+        model: The dense model that the plan was made for.
+        plan: What to keep.
+
+    Raises:
+        PlanError: The plan does not fit the model; nothing was changed.
+
+    Cost: one pass over the affected parameters; memory for the values set to zero, and one byte
+    per weight where single weights are masked.
+
+    Example:
+        >>> layer = nn.Linear(3, 2)
+        >>> kept = {"weight": Kept.of(torch.tensor([True, False, True, True, True, False]))}
+        >>> with Masked(layer, Plan("weight", kept, {})):
+        ...     print((layer.weight == 0).tolist())
+        [[False, True, False], [False, False, True]]
+        >>> bool((layer.weight == 0).any())
+        False
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan) -> None:
+        check_fits(model, plan)
+        parameters = dict(model.named_parameters())
+        self._removals = [
+            (parameters[name], removal)
+            for name, removals in _removals(plan, parameters)
+            for removal in removals
+        ]
+        self._values = [removal.values(parameter) for parameter, removal in self._removals]
+        self._handles: list[Any] = []
+        self.zero()
+
+    def zero(self) -> None:
+        """Set the removed units to zero again."""
+        with torch.no_grad():
+            for parameter, removal in self._removals:
+                removal.zero(parameter)
+
+    def hold(self, optimizer: torch.optim.Optimizer) -> None:
+        """Keep the zeros through training with `optimizer`.
+
+        They are set again after every step, so that neither momentum nor weight decay nor
+        adaptive steps can bring a removed unit back.
+        """
+        self._handles.append(optimizer.register_step_post_hook(lambda *_: self.zero()))
+
+    def release(self) -> None:
+        """Stop holding zeros; those that are there stay."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def undo(self) -> None:
+        """Put the values back that were there before, and stop holding."""
+        self.release()
+        with torch.no_grad():
+            pairs = zip(self._removals, self._values, strict=True)
+            for (parameter, removal), values in reversed(list(pairs)):
+                removal.restore(parameter, values)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.undo()
+
+
+@dataclass(frozen=True)
+class _Slices:
+    """Removed positions of one dim."""
+
+    dim: int
+    index: Tensor
+
+    def values(self, parameter: Tensor) -> Tensor:
+        return parameter.detach().index_select(self.dim, self.index)
+
+    def zero(self, parameter: Tensor) -> None:
+        parameter.index_fill_(self.dim, self.index, 0)
+
+    def restore(self, parameter: Tensor, values: Tensor) -> None:
+        parameter.index_copy_(self.dim, self.index, values)
+
+
+@dataclass(frozen=True)
+class _Elements:
+    """Removed elements."""
+
+    removed: Tensor
+
+    def values(self, parameter: Tensor) -> Tensor:
+        return parameter.detach()[self.removed]
+
+    def zero(self, parameter: Tensor) -> None:
+        parameter.masked_fill_(self.removed, 0)
+
+    def restore(self, parameter: Tensor, values: Tensor) -> None:
+        parameter[self.removed] = values
+
+
+_Removal = _Slices | _Elements
+
+
+def _removals(
+    plan: Plan, parameters: dict[str, nn.Parameter]
+) -> Iterator[tuple[str, list[_Removal]]]:
+    if not plan.tensors:
+        for name, kept in plan.kept.items():
+            removed = kept.mask().logical_not_().view(parameters[name].shape)
+            yield name, [_Elements(removed.to(parameters[name].device))]
+        return
+    masks = {name: kept.mask() for name, kept in plan.kept.items()}
+    for name, extents in plan.tensors.items():
+        if name in parameters:
+            removed = [torch.nonzero(~mask_of(extent, masks)).flatten() for extent in extents]
+            yield name, [
+                _Slices(dim, index.to(parameters[name].device))
+                for dim, index in enumerate(removed)
+                if index.numel()
+            ]
+
+
+def check_fits(model: nn.Module, plan: Plan) -> None:
+    """Raise PlanError unless `model` has the tensors, of the dense shapes, that `plan` names."""
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    if plan.tensors:
+        wanted = {name: tuple(e.size for e in extents) for name, extents in plan.tensors.items()}
+        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    else:
+        wanted = {name: (kept.size,) for name, kept in plan.kept.items()}
+        found = {name: (tensor.numel(),) for name, tensor in tensors.items()}
+    for name, shape in wanted.items():
+        if found.get(name) != shape:
+            have = f"has shape {found[name]}" if name in found else "does not exist"
+            raise PlanError(
+                f"the plan does not fit this model: '{name}' {have}, the plan is for {shape}",
+                why="a plan fits only the dense architecture that it was made for",
+                hint="build the model as it was before pruning",
+            )

@@ -1,0 +1,164 @@
+"""From a model and a budget to a plan: everything before the first tensor is touched."""
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunus import criteria, units
+from prunus._version import __version__
+from prunus.allocate import Allocator, Budget, allocate, get
+from prunus.cost import CostModel
+from prunus.cost.counted import transient_buffers
+from prunus.criteria import Criterion
+from prunus.errors import TraceError
+from prunus.extents import axes_of
+from prunus.inputs import Inputs, Loss
+from prunus.records import Graph, Groups, Kept, Plan, Scores
+from prunus.shrink import sized
+from prunus.signals import collect
+from prunus.trace import Divergence, replay, trace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planner:
+    """What planning needs to know of one model: traced once, asked as often as weights change.
+
+    Attributes:
+        model: The dense model.
+        inputs: Its example inputs.
+        graph: Its trace.
+        groups: Its units, frozen groups included.
+        costs: What a choice of units costs.
+        budget: What the result may cost.
+        criterion: What scores the units.
+        allocator: What decides how many units each group keeps.
+        granularity: How the model is cut into units.
+    """
+
+    model: nn.Module
+    inputs: Inputs
+    graph: Graph
+    groups: Groups
+    costs: CostModel
+    budget: Budget
+    criterion: Criterion
+    allocator: Allocator
+    granularity: str
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        inputs: Inputs,
+        *,
+        budget: Budget,
+        criterion: str | Criterion = "magnitude",
+        granularity: str = "channel",
+        allocation: str | Allocator = "global",
+        include: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+    ) -> "Planner":
+        """Trace `model`; arguments and errors are those of `prunus.prune`."""
+        chosen, allocator = criteria.get(criterion), get(allocation)
+        graph = trace(model, inputs)
+        return cls(
+            model=model,
+            inputs=inputs,
+            graph=graph,
+            groups=units.groups(graph, granularity, include=include, exclude=exclude),
+            costs=CostModel(graph, transient_buffers(model)),
+            budget=budget,
+            criterion=chosen,
+            allocator=allocator,
+            granularity=granularity,
+        )
+
+    @property
+    def free(self) -> Groups:
+        """The groups that may lose units."""
+        return {name: group for name, group in self.groups.items() if group.frozen_because is None}
+
+    def scores(
+        self,
+        *,
+        data: Iterable[Any] | None = None,
+        loss: Loss | None = None,
+        batches: int | None = None,
+    ) -> Scores:
+        """Score every unit of the weights as they are now."""
+        signals = collect(
+            self.model, self.free, [self.criterion], data=data, loss=loss, batches=batches
+        )
+        return criteria.scores(self.criterion, self.free, signals)
+
+    def kept(self, scores: Scores) -> dict[str, Kept]:
+        """Return which units stay by `scores`, without a check that the model then runs."""
+        return allocate(
+            self.groups,
+            scores=scores,
+            budget=self.budget,
+            allocation=self.allocator,
+            costs=self.costs,
+        )
+
+    def choose(self, scores: Scores) -> tuple[Plan, Groups]:
+        """Return a plan that meets the budget and that the model runs under, and the groups.
+
+        The model is replayed on fake tensors with the sizes of the plan. Where an operator does
+        not do what the plan predicts, the groups involved are frozen, with the reason, and the
+        plan is made again.
+
+        Raises:
+            BudgetError: No plan meets the budget.
+            TraceError: A divergence involves no group that the plan cuts.
+        """
+        plan = self._plan(self.kept(scores))
+        divergence = self._replay(plan)
+        if divergence is None:
+            return plan, self.groups
+        if not divergence.axes:
+            raise TraceError(
+                f"the model cannot be pruned: {divergence.reason}",
+                why="it does something else when sizes change, and prunus cannot tell which",
+                hint="exclude=... the layers around that line",
+            )
+        frozen = {
+            name: replace(self.groups[name], frozen_because=divergence.reason)
+            for name in divergence.axes
+        }
+        return replace(self, groups={**self.groups, **frozen}).choose(scores)
+
+    def _plan(self, kept: Mapping[str, Kept]) -> Plan:
+        structured = self.granularity != "weight"
+        tensors = {
+            name: value.extents
+            for name, value in self.graph.tensors.items()
+            if structured and any(axes_of(extent) & kept.keys() for extent in value.extents)
+        }
+        attributes = tuple(
+            attribute
+            for attribute in self.graph.attributes
+            if structured and axes_of(attribute.extent) & kept.keys()
+        )
+        return Plan(self.granularity, kept, tensors, attributes, self._provenance())
+
+    def _replay(self, plan: Plan) -> Divergence | None:
+        if not plan.tensors:
+            return None
+        with sized(self.model, plan):
+            return replay(self.model, self.inputs, self.graph, plan.counts)
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "prunus": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "budget": str(self.budget),
+            "criterion": repr(self.criterion),
+            "allocation": repr(self.allocator),
+            "granularity": self.granularity,
+        }

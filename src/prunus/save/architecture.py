@@ -1,0 +1,89 @@
+"""Is a freshly built model the dense one that a saved model was cut from?"""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from prunus.cost.counted import stored_tensors
+from prunus.errors import SaveError
+from prunus.records import Plan
+from prunus.save.manifest import Manifest, shapes_of
+from prunus.save.weights import Signature, signature, split_tied
+
+
+def check_architecture(model: nn.Module, manifest: Manifest, folder: Path) -> None:
+    """Raise a SaveError unless `model` can be cut and filled as the manifest says.
+
+    Compared are the names, types, dense shapes and ties of all tensors, and the sizes in the
+    user's Python: twelve heads of 64 and six of 128 have the same tensors.
+    """
+    differences = [
+        *_stored(model, manifest),
+        *_transient(model, manifest),
+        *_sizes(model, manifest.plan),
+    ]
+    if differences:
+        more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise SaveError(
+            f"'{folder}' was cut from another architecture",
+            why="; ".join(differences[:3]) + more,
+            hint="pass the dense model that was pruned: same code, same sizes, same dtype",
+        )
+    if any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers())):
+        raise SaveError(
+            "the model is on the meta device",
+            why="tensors there cannot be filled",
+            hint="build it on a real device, such as torch.device('cpu')",
+        )
+
+
+def _stored(model: nn.Module, manifest: Manifest) -> Iterator[str]:
+    """Tensors that the file holds, or should hold."""
+    tensors, aliases = split_tied(stored_tensors(model))
+    found = {name: signature(tensor) for name, tensor in tensors.items()}
+    saved = {name: (row.dtype, row.dense_shape) for name, row in manifest.tensors.items()}
+    for name in {**saved, **found}:
+        if found.get(name) != saved.get(name):
+            yield f"'{name}' is {_show(found, name)} here, {_show(saved, name)} there"
+    for name in {**manifest.aliases, **aliases}:
+        if aliases.get(name) != manifest.aliases.get(name):
+            yield f"'{name}' is tied in another way here than there"
+
+
+def _show(signatures: Mapping[str, Signature], name: str) -> str:
+    if name not in signatures:
+        return "absent"
+    dtype, shape = signatures[name]
+    return f"{dtype} {shape}"
+
+
+def _transient(model: nn.Module, manifest: Manifest) -> Iterator[str]:
+    """Buffers that no file stores and the plan cuts."""
+    named = chain(model.named_parameters(), model.named_buffers())
+    found = {name: tuple(tensor.shape) for name, tensor in named}
+    for name, (shape, _) in shapes_of(manifest.plan).items():
+        if name not in manifest.tensors and found.get(name) != shape:
+            yield f"'{name}' has shape {found.get(name)} here, {shape} there"
+
+
+def _sizes(model: nn.Module, plan: Plan) -> Iterator[str]:
+    """Sizes in the user's Python that follow the cut."""
+    modules = dict(model.named_modules())
+    for attribute in plan.attributes:
+        found = _value(modules.get(attribute.module), attribute.attribute)
+        if found != attribute.extent.size:
+            name = f"{attribute.module}.{attribute.attribute}".lstrip(".")
+            yield f"{name} is {found} here, {attribute.extent.size} there"
+
+
+def _value(module: nn.Module | None, path: str) -> Any:
+    """What is at "heads", or at "shape.0" inside a tuple or list; None where nothing is."""
+    name, *places = path.split(".")
+    value = vars(module).get(name) if module is not None else None
+    for place in places:
+        fits = isinstance(value, tuple | list) and place.isdigit() and int(place) < len(value)
+        value = value[int(place)] if fits else None  # type: ignore[index]
+    return value

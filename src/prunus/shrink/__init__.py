@@ -1,0 +1,6 @@
+"""A plan applied by removing: smaller tensors in plain modules."""
+
+from prunus.shrink.attributes import sized
+from prunus.shrink.cut import rebind, shrink
+
+__all__ = ["rebind", "shrink", "sized"]

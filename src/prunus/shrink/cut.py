@@ -1,0 +1,128 @@
+"""Cut parameters, buffers and optimizer state along the kept indices."""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prunus.extents import mask_of
+from prunus.masks import Masked, check_fits
+from prunus.records import Plan
+from prunus.shrink.attributes import set_sizes
+
+
+def shrink(
+    model: nn.Module,
+    plan: Plan,
+    *,
+    in_place: bool = False,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> nn.Module:
+    """Return `model` without the units that `plan` removes.
+
+    The result is made of the same module classes with smaller tensors; names, order, ties, dtype,
+    device, memory format, flags and hooks are those of `model`. At weight level, where no shape
+    changes, the removed weights become zeros.
+
+    Args:
+        model: The dense model that the plan was made for.
+        plan: What to keep.
+        in_place: Cut `model` itself. Its parameters stay the same objects.
+        optimizer: One that trains `model`; it is bound to the result and its state is cut along
+            the same indices, so that training goes on with it.
+
+    Raises:
+        PlanError: The plan does not fit the model; nothing was changed.
+
+    Cost: one copy of what is kept; with `in_place`, of one tensor at a time.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> plan = prunus.prune(model, torch.randn(1, 4), budget=prunus.Budget(units=0.5)).plan
+        >>> shrink(model, plan)[0]
+        Linear(in_features=4, out_features=4, bias=True)
+    """
+    check_fits(model, plan)
+    cuts = _cuts(plan)
+    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
+    affected = {tensors[name]: cut for name, cut in cuts.items()}
+    if in_place:
+        for tensor, cut in affected.items():
+            tensor.data = cut.apply(tensor.detach())
+            tensor.grad = None
+        result = model
+    else:
+        # What is in the memo is not copied: no second dense model comes into being.
+        memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
+        result = copy.deepcopy(model, dict(memo))
+    set_sizes(result, plan)
+    if not plan.tensors:
+        Masked(result, plan)
+    if optimizer is not None:
+        rebind(optimizer, model, result, plan)
+    return result
+
+
+def rebind(
+    optimizer: torch.optim.Optimizer, model: nn.Module, result: nn.Module, plan: Plan
+) -> None:
+    """Point an `optimizer` of `model` at its shrunk `result`, and cut its state like it.
+
+    What has a parameter's dense shape, such as momentum, is cut; step counts and the like stay.
+    """
+    counterparts = dict(zip(model.parameters(), result.parameters(), strict=True))
+    dense = dict(model.named_parameters())
+    cuts = {dense[name]: cut for name, cut in _cuts(plan).items() if name in dense}
+    for group in optimizer.param_groups:
+        group["params"] = [counterparts.get(param, param) for param in group["params"]]
+    for param in list(optimizer.state):
+        cut, state = cuts.get(param), optimizer.state.pop(param)
+        for key, value in state.items():
+            if cut is not None and isinstance(value, Tensor) and value.shape == cut.shape:
+                state[key] = cut.apply(value)
+        optimizer.state[counterparts.get(param, param)] = state
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """What stays of a tensor: its dense shape, and per dim the positions (None: all)."""
+
+    shape: tuple[int, ...]
+    positions: tuple[Tensor | None, ...]
+
+    def apply(self, tensor: Tensor) -> Tensor:
+        """Return the kept part of `tensor` in the same memory format."""
+        result = tensor
+        for dim, index in enumerate(self.positions):
+            if index is not None:
+                result = result.index_select(dim, index.to(tensor.device))
+        return result.contiguous(memory_format=_memory_format(tensor))
+
+
+def _cuts(plan: Plan) -> dict[str, _Cut]:
+    masks = {name: kept.mask() for name, kept in plan.kept.items()}
+    found = {}
+    for name, extents in plan.tensors.items():
+        kept = [mask_of(extent, masks) for extent in extents]
+        positions = tuple(None if mask.all() else torch.nonzero(mask).flatten() for mask in kept)
+        found[name] = _Cut(tuple(extent.size for extent in extents), positions)
+    return found
+
+
+def _memory_format(tensor: Tensor) -> torch.memory_format:
+    for rank, memory_format in ((4, torch.channels_last), (5, torch.channels_last_3d)):
+        channels_last = tensor.dim() == rank and not tensor.is_contiguous()
+        if channels_last and tensor.is_contiguous(memory_format=memory_format):
+            return memory_format
+    return torch.contiguous_format
+
+
+def _smaller(tensor: Tensor, cut: _Cut) -> Tensor:
+    """Return a cut twin of the same kind, with the attributes that the user gave it."""
+    data = cut.apply(tensor.detach())
+    if not isinstance(tensor, nn.Parameter):
+        return data
+    twin = nn.Parameter(data, requires_grad=tensor.requires_grad)
+    twin.__dict__.update(tensor.__dict__)
+    return twin

@@ -1,0 +1,21 @@
+"""Signals: the numbers that criteria read, collected once per run and laid out by units."""
+
+from prunus.signals.collect import collect
+from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
+from prunus.signals.signal import Request, Signal
+from prunus.signals.tensors import GroupTensors, MemberTensors, Signals, group_of
+from prunus.signals.weights import WEIGHT
+
+__all__ = [
+    "GRADIENT",
+    "GRADIENT_PRODUCT",
+    "GRADIENT_SQUARE",
+    "WEIGHT",
+    "GroupTensors",
+    "MemberTensors",
+    "Request",
+    "Signal",
+    "Signals",
+    "collect",
+    "group_of",
+]

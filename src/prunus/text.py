@@ -1,0 +1,24 @@
+"""Numbers as people read them."""
+
+
+def amount(number: float) -> str:
+    """Return a count with a unit, three digits long.
+
+    Example:
+        >>> amount(4_110_000_000), amount(77_850), amount(12)
+        ('4.11 G', '77.9 k', '12')
+    """
+    for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if abs(number) >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.3g}"
+
+
+def share(part: float, whole: float) -> str:
+    """Return `part` of `whole` in percent.
+
+    Example:
+        >>> share(1, 4)
+        '25.0 %'
+    """
+    return f"{100 * part / whole:.1f} %" if whole else "-"

@@ -1,0 +1,166 @@
+"""From recorded steps to a Graph: name the axes, and turn nodes into plain extents."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from prunus.records import Axis, Graph, Operator, SizeAttribute, Value
+from prunus.trace.axes import KERNEL, SPACE, Node, extent_of, leaves_of, mark_inexact
+from prunus.trace.call import Dims
+from prunus.trace.mirrors import mirrored
+from prunus.trace.record import Recorder, Step
+from prunus.trace.sizes import Attribute
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The parameters and buffers that a run read.
+
+    Attributes:
+        tensors: By first name, as seen by the run.
+        parameters: Names of those that are parameters.
+        aliases: Other name -> first name.
+    """
+
+    tensors: Mapping[str, Tensor]
+    parameters: frozenset[str]
+    aliases: Mapping[str, str]
+
+
+def build(
+    model: nn.Module, recorder: Recorder, sources: Sources, attributes: Iterable[Attribute]
+) -> Graph:
+    """Return the graph of a finished run."""
+    bound = [(attribute, attribute.node) for attribute in attributes if attribute.node is not None]
+    for attribute, node in bound:
+        for where in attribute.number_uses:
+            mark_inexact(node, f"its size is used as a number at {where}")
+    dims = {name: recorder.dims_of(tensor) for name, tensor in sources.tensors.items()}
+    ids = {id(tensor): name for name, tensor in sources.tensors.items()}
+    output_dims = {n: 0 for n in sources.tensors if n in sources.parameters} | _transposed(recorder.steps, ids)
+    names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
+    values = _Values(names, ids)
+    tensors = {
+        name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()
+    }
+    operators = tuple(_operator(step, values) for step in recorder.steps)
+    traced = [
+        SizeAttribute(attribute.module, attribute.path, extent_of(node, names))
+        for attribute, node in bound
+    ]
+    return Graph(
+        axes={name: _axis(name, node) for node, name in names.items()},
+        tensors=tensors,
+        parameters=sources.parameters,
+        aliases=sources.aliases,
+        operators=operators,
+        attributes=(*traced, *mirrored(model, tensors, operators)),
+        unreached=_unreached(recorder, sources),
+        output_dims=output_dims,
+    )
+
+
+class _Values:
+    """Turns tensors into Values; dims that were seen before are not walked again."""
+
+    def __init__(self, names: dict[Node, str], ids: Mapping[int, str]) -> None:
+        self._names = names
+        self._ids = ids
+        self._known: dict[int, Value] = {}
+
+    def of(self, tensor: Tensor, dims: Dims) -> Value:
+        """Return the value of a tensor with these dims."""
+        name = self._ids.get(id(tensor))
+        key = id(dims)
+        if name is not None or key not in self._known:
+            extents = tuple(extent_of(node, self._names) for node in dims.nodes)
+            shape = tuple(node.size for node in dims.nodes)
+            value = Value(shape, extents, tensor.dtype, name)
+            if name is not None:
+                return value
+            self._known[key] = value
+        return self._known[key]
+
+
+def _operator(step: Step, values: _Values) -> Operator:
+    inputs = tuple(
+        None if tensor is None or dims is None else values.of(tensor, dims)
+        for tensor, dims in zip(step.inputs, step.input_dims, strict=True)
+    )
+    outputs = tuple(
+        values.of(tensor, dims)
+        for tensor, dims in zip(step.call.outputs, step.output_dims, strict=True)
+    )
+    plain = {
+        name: value
+        for name, value in step.call.arguments.items()
+        if not isinstance(value, (Tensor, list)) or _plain_list(value)
+    }
+    return Operator(step.call.name, inputs, outputs, plain, step.call.location)
+
+
+def _plain_list(value: object) -> bool:
+    return isinstance(value, list) and not any(isinstance(item, Tensor) for item in value)
+
+
+def _axis(name: str, node: Node) -> Axis:
+    because = "; ".join(list(node.frozen)[:3]) or None
+    return Axis(name, node.size, because, tuple(node.inexact))
+
+
+def _unreached(recorder: Recorder, sources: Sources) -> tuple[str, ...]:
+    read = {id(tensor) for step in recorder.steps for tensor in step.inputs}
+    return tuple(
+        name for name in sources.tensors
+        if name in sources.parameters and id(sources.tensors[name]) not in read
+    )  # fmt: skip
+
+
+# -- names ------------------------------------------------------------------------------------
+
+
+def _axis_names(
+    nodes: Mapping[str, Sequence[Node]], output_dims: Mapping[str, int]
+) -> dict[Node, str]:
+    """Name every leaf that parameters are made of after the parameter that produces it.
+
+    A leaf that none produces is named "layer.in" after the first that consumes it. Leaves that
+    may be cut get the plain names.
+    """
+    found: dict[Node, str] = {}
+    for name, dims in nodes.items():
+        if len(dims) > 1:
+            for leaf in leaves_of(dims[output_dims[name]]):
+                found.setdefault(leaf, _base(name))
+    for name, dims in nodes.items():
+        for leaf in (leaf for node in dims for leaf in leaves_of(node)):
+            found.setdefault(leaf, f"{_base(name)}.in")
+    names: dict[Node, str] = {}
+    taken: Counter[str] = Counter()
+    for leaf, base in sorted(found.items(), key=lambda item: bool(item[0].frozen)):
+        if leaf.size > 1 and not {KERNEL, SPACE} & leaf.frozen.keys():
+            taken[base] += 1
+            names[leaf] = base if taken[base] == 1 else f"{base}#{taken[base]}"
+    return names
+
+
+def _base(parameter: str) -> str:
+    return parameter.removesuffix(".weight") if "." in parameter else parameter
+
+
+def _transposed(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[str, int]:
+    """Return the parameters that make their outputs along dim 1."""
+    found = {}
+    for step in steps:
+        weight = _TRANSPOSED.get(step.call.name)
+        if weight is not None and step.call.get("transposed", True):
+            name = ids.get(id(step.call[weight]))
+            if name is not None:
+                found[name] = 1
+    return found
+
+
+# Operators that read a weight (inputs, outputs), and the argument that it is.
+_TRANSPOSED = {"convolution": "weight", "mm": "mat2", "addmm": "mat2"}

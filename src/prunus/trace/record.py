@@ -1,0 +1,122 @@
+"""Run a model once and write down every operator, with what its tensors' dims are made of.
+
+Two interposition modes of PyTorch do it: `Recorder` sees every ATen operator, `SizeWatcher` still
+sees the Python arguments, and so who supplied each size.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from prunus.inputs import tensors_in
+from prunus.trace import rules as _rules  # noqa: F401 - fills the table of rules
+from prunus.trace.axes import Mismatch, freeze, sizes
+from prunus.trace.call import RULES, Call, Dims, Rule, fixed
+from prunus.trace.location import user_line
+from prunus.trace.rules.pointwise import pointwise
+
+
+@dataclass(frozen=True)
+class Step:
+    """One recorded operator, while its dims are still nodes."""
+
+    call: Call
+    inputs: tuple[Tensor | None, ...]
+    input_dims: tuple[Dims | None, ...]
+    output_dims: tuple[Dims, ...]
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down every ATen operator that runs under it, and follows the dims of its tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[Step] = []
+        # Tensors are kept alive, so that no other can take over an id.
+        self._known: dict[int, tuple[Tensor, Dims]] = {}
+
+    def dims_of(self, tensor: Tensor) -> Dims:
+        """Return what is known of a tensor."""
+        found = self._known.get(id(tensor))
+        if found is None:
+            reason = "a tensor that is neither parameter, buffer nor computed from the inputs"
+            return self.learn(tensor, fixed(tensor.shape, f"{reason}, at {user_line()}"))
+        return found[1]
+
+    def learn(self, tensor: Tensor, dims: Dims) -> Dims:
+        """Note what the dims of a tensor are."""
+        if sizes(dims.nodes) != tuple(tensor.shape):
+            raise AssertionError(f"{sizes(dims.nodes)} for a tensor of {tuple(tensor.shape)}")
+        self._known[id(tensor)] = (tensor, dims)
+        return dims
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run the operator, then note it."""
+        result = func(*args, **(kwargs or {}))
+        outputs = tuple(tensors_in(result))
+        if outputs and func.namespace != "prim":
+            self._note(func, _bound(func, args, kwargs or {}), outputs)
+        return result
+
+    def _note(self, func: Any, arguments: Mapping[str, Any], outputs: tuple[Tensor, ...]) -> None:
+        inputs = tuple(_tensor_arguments(arguments.values()))
+        input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
+        call = Call(func, arguments, outputs, self.dims_of, user_line())
+        output_dims = self._apply_rule(call, [dims for dims in input_dims if dims is not None])
+        for tensor, dims in zip(outputs, output_dims, strict=True):
+            self.learn(tensor, dims)
+        self.steps.append(Step(call, inputs, input_dims, output_dims))
+
+    def _apply_rule(self, call: Call, inputs: list[Dims]) -> tuple[Dims, ...]:
+        found = _rule_for(call.function)
+        try:
+            if found is None:
+                raise Mismatch("prunus has no rule for this operator")
+            result = found(call)
+        except Mismatch as mismatch:
+            reason = f"{call.name} at {call.location}: {mismatch}"
+            for dims in inputs:
+                for node in dims.nodes:
+                    freeze(node, reason)
+            return tuple(fixed(tensor.shape, reason) for tensor in call.outputs)
+        return (result,) if isinstance(result, Dims) else tuple(result)
+
+
+@cache
+def _rule_for(func: Any) -> Rule | None:
+    found = RULES.get(func._schema.name.split("::")[1])
+    if found is None and torch.Tag.pointwise in func.tags:
+        return pointwise  # PyTorch's own word that the operator treats elements alike
+    return found
+
+
+@cache
+def _schema(func: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    arguments = func._schema.arguments
+    names = tuple(argument.name for argument in arguments)
+    defaults = tuple((a.name, a.default_value) for a in arguments)
+    return names, defaults
+
+
+def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all arguments of a call by their name in the schema."""
+    names, defaults = _schema(func)
+    return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)
+
+
+def _tensor_arguments(values: Iterable[Any]) -> Iterable[Tensor | None]:
+    """Yield tensors, one level into lists; None for None."""
+    for value in values:
+        if value is None or isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from (item for item in value if isinstance(item, Tensor))

@@ -1,0 +1,44 @@
+"""Convolutions of any dimension, grouped, depthwise and transposed.
+
+Legend: O output channels, I input channels, G groups; weight is (O, I/G, ...), or
+(I, O/G, ...) where transposed.
+"""
+
+from prunus.trace.axes import KERNEL, SPACE, Node, freeze, fresh, product, split
+from prunus.trace.call import Call, Dims, rule
+
+
+@rule("convolution", "_convolution")
+def convolution(call: Call) -> Dims:
+    """Input channels meet the weight's, group by group."""
+    inputs, weight = call.dims("input"), call.dims("weight")
+    for node in weight.nodes[2:]:
+        freeze(node, KERNEL)
+    meet = _transposed if call["transposed"] else _forward
+    outputs = meet(call, inputs.nodes[1], weight, int(call["groups"]))
+    zero = weight.zero[1 if call["transposed"] else 0]
+    if call["bias"] is not None:
+        bias = call.dims("bias")
+        call.unify(bias.nodes[0], outputs)
+        zero = zero and bias.zero[0]
+    space = [fresh(size, SPACE) for size in call.outputs[0].shape[2:]]
+    return Dims((inputs.nodes[0], outputs.find(), *space), (False, zero, *[False] * len(space)))
+
+
+def _forward(call: Call, channels: Node, weight: Dims, groups: int) -> Node:
+    outputs, per_group = weight.nodes[:2]
+    if groups == 1:
+        call.unify(channels, per_group)
+        return outputs
+    group, _ = split(outputs, groups)
+    call.unify(channels, product([group, per_group]))
+    return outputs
+
+
+def _transposed(call: Call, channels: Node, weight: Dims, groups: int) -> Node:
+    inputs, per_group = weight.nodes[:2]
+    call.unify(channels, inputs)
+    if groups == 1:
+        return per_group
+    group, _ = split(inputs, groups)
+    return product([group, per_group])

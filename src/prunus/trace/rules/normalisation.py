@@ -1,0 +1,74 @@
+"""Normalisations. One over the units themselves changes with their number: inexact."""
+
+from collections.abc import Iterable, Sequence
+
+from torch import Tensor
+
+from prunus.trace.axes import fresh, split
+from prunus.trace.call import Call, Dims, rule
+
+OVER = "normalises over the units, so the rest changes with their number"
+
+
+def _scaled(call: Call, inputs: Dims, dim: int, names: Iterable[str]) -> bool:
+    """Meet the per-channel tensors; whether a scale brings removed units to zero."""
+    for name in names:
+        if isinstance(call.get(name), Tensor):
+            call.unify(call.dims(name).nodes[0], inputs.nodes[dim])
+    scaled, shifted = call.get("weight"), call.get("bias")
+    return (
+        scaled is not None
+        and call.dims("weight").zero[0]
+        and (shifted is None or call.dims("bias").zero[0])
+    )
+
+
+def _statistics(call: Call) -> list[Dims]:
+    """Dims of the further outputs (saved means and variances), which models do not use."""
+    return [
+        Dims(tuple(fresh(size) for size in tensor.shape), (False,) * tensor.dim())
+        for tensor in call.outputs[1:]
+    ]
+
+
+@rule(
+    "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training", "_batch_norm_with_update", "_batch_norm_no_update",
+)  # fmt: skip
+def batch_norm(call: Call) -> Sequence[Dims]:
+    """Scale, shift and running statistics belong to the channels."""
+    inputs = call.dims("input")
+    zero = _scaled(call, inputs, 1, ("weight", "bias", "running_mean", "running_var"))
+    result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
+    return [result, *_statistics(call)]
+
+
+@rule("native_layer_norm")
+def layer_norm(call: Call) -> Sequence[Dims]:
+    """Normalises over the last dims."""
+    inputs = call.dims("input")
+    count = len(call["normalized_shape"])
+    result = inputs
+    for back in range(1, count + 1):
+        node = inputs.nodes[-back]
+        zero = call["weight"] is not None
+        for name in ("weight", "bias"):
+            if call[name] is not None:
+                call.unify(call.dims(name).nodes[-back], node)
+                zero = zero and call.dims(name).zero[-back]
+        call.mark_inexact(node, OVER)
+        result = result.replaced(len(inputs.nodes) - back, node.find(), zero=zero)
+    return [result, *_statistics(call)]
+
+
+@rule("native_group_norm")
+def group_norm(call: Call) -> Sequence[Dims]:
+    """Normalises over the channels of each group: whole groups may go, parts of one are inexact."""
+    inputs = call.dims("input")
+    groups = int(call["group"])
+    zero = _scaled(call, inputs, 1, ("weight", "bias"))
+    if inputs.nodes[1].size != groups:
+        _, within = split(inputs.nodes[1], groups)
+        call.mark_inexact(within, OVER)
+    result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
+    return [result, *_statistics(call)]

@@ -1,0 +1,89 @@
+"""Reductions and softmax.
+
+Whether a reduction is exact is not written down per operator: the operator itself is asked
+whether a zero more changes its result.
+"""
+
+from typing import Any
+
+import torch
+
+from prunus.trace.axes import fresh
+from prunus.trace.call import Call, Dims, for_real, rule
+
+PROBE = (0.75, -1.5, 0.25)
+
+
+@rule(
+    "sum", "mean", "amax", "amin", "var", "std", "prod", "any", "all", "logsumexp",
+    "linalg_vector_norm", "norm", "argmax", "argmin", "nansum", "count_nonzero",
+)  # fmt: skip
+def reduction(call: Call) -> Dims:
+    """The reduced dims go; the others stay."""
+    inputs = call.dims("self")
+    rank = len(inputs.nodes)
+    reduced = set(call.dim_list(of=rank)) if "dim" in call.arguments else set(range(rank))
+    for dim in sorted(reduced):
+        exact = inputs.zero[dim] and _ask(call, PROBE) == _ask(call, (*PROBE, 0.0))
+        if not exact and inputs.nodes[dim].size > 1:
+            call.mark_inexact(inputs.nodes[dim], "reduces over the units")
+    keeps_zero = _ask(call, (0.0, 0.0)) == 0
+    nodes, zero = [], []
+    for dim in range(rank):
+        if dim not in reduced:
+            nodes.append(inputs.nodes[dim])
+            zero.append(inputs.zero[dim] and keeps_zero)
+        elif call.get("keepdim"):
+            nodes.append(fresh(1))
+            zero.append(False)
+    return Dims(tuple(nodes), tuple(zero))
+
+
+def _ask(call: Call, values: tuple[float, ...]) -> float:
+    """Reduce a vector of `values` by the same operator, for real."""
+    with for_real():
+        replaced: dict[str, Any] = {"self": torch.tensor(values).to(call["self"].dtype)}
+        if "dim" in call.arguments:
+            replaced["dim"] = 0 if isinstance(call["dim"], int) else [0]
+        result = call.run_on(replaced)
+        first = result if isinstance(result, torch.Tensor) else result[0]
+        return float(first)
+
+
+@rule("max", "min", "median")
+def reduction_with_indices(call: Call) -> list[Dims]:
+    """Reduce one dim; give values and their places."""
+    inputs = call.dims("self")
+    rank = len(inputs.nodes)
+    dim = call.dim(of=rank) if "dim" in call.arguments else None
+    for place in range(rank) if dim is None else [dim]:
+        call.mark_inexact(inputs.nodes[place], "reduces over the units")
+    if dim is None:
+        return [Dims((), ())]
+    result = inputs.picked([place for place in range(rank) if place != dim])
+    if call["keepdim"]:
+        nodes, zero = list(result.nodes), list(result.zero)
+        nodes.insert(dim, fresh(1))
+        zero.insert(dim, False)
+        result = Dims(tuple(nodes), tuple(zero))
+    return [result, Dims(result.nodes, (False,) * len(result.nodes))]
+
+
+@rule("_softmax", "_safe_softmax", "_log_softmax", "cumsum", "cumprod", "sort", "cummax")
+def along_a_dim(call: Call) -> list[Dims]:
+    """Mix the elements along a dim."""
+    inputs = call.dims("self")
+    rank = len(inputs.nodes)
+    dim = call.dim(of=rank)
+    call.mark_inexact(inputs.nodes[dim], "mixes the units")
+    return [Dims(inputs.nodes, (False,) * rank)] * len(call.outputs)
+
+
+@rule("topk")
+def topk(call: Call) -> list[Dims]:
+    """Pick the largest along a dim: which ones is not known beforehand."""
+    inputs = call.dims("self")
+    dim = call.dim(of=len(inputs.nodes))
+    call.freeze(inputs.nodes[dim], "picks units by value")
+    picked = inputs.replaced(dim, fresh(call.outputs[0].shape[dim]), zero=False)
+    return [Dims(picked.nodes, (False,) * len(picked.nodes))] * 2

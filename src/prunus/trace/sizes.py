@@ -1,0 +1,350 @@
+"""Who supplied each size: ints that remember where they come from.
+
+`view(b, n, self.num_heads, self.head_dim)` breaks after a cut unless `num_heads` follows. While a
+model is traced, the ints in its modules are `TaggedInt`s, and so are the sizes that tensors give
+of themselves. They are ints in every other respect, and survive + - * // so that
+`self.heads * self.dim` is still known to be those two. A plain int that reaches a view is a
+literal in the user's source.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from prunus.trace.axes import Mismatch, Node, cut, freeze, mark_inexact, split, unify
+from prunus.trace.location import user_line
+
+
+class Attribute:
+    """An int that a module holds.
+
+    Attributes:
+        module: Name of the module.
+        path: Where below it: "heads", or "normalized_shape.0" inside a tuple or list.
+        node: The extent whose size it supplies, once that is known.
+        number_uses: Where the int is used as a number and not as a size.
+    """
+
+    __slots__ = ("module", "node", "number_uses", "path")
+
+    def __init__(self, module: str, path: str) -> None:
+        self.module = module
+        self.path = path
+        self.node: Node | None = None
+        self.number_uses: list[str] = []
+
+    def used_as_number(self, where: str) -> None:
+        """Note that the value enters a computation."""
+        self.number_uses.append(where)
+
+
+@dataclass(frozen=True)
+class DimSize:
+    """A size that a tensor gave of itself, in `x.shape` or `x.size(1)`."""
+
+    node: Node
+
+    def used_as_number(self, where: str) -> None:
+        """Note that the value enters a computation, which a cut would change."""
+        mark_inexact(self.node, f"its size is used as a number at {where}")
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The result of `left operator right`; an origin of None is a literal."""
+
+    operator: str
+    left: "Origin | None"
+    right: "Origin | None"
+    left_value: int
+    right_value: int
+
+    def used_as_number(self, where: str) -> None:
+        """Pass the note on to what the number was computed from."""
+        for origin in (self.left, self.right):
+            if origin is not None:
+                origin.used_as_number(where)
+
+
+Origin: TypeAlias = Attribute | DimSize | Arithmetic
+
+
+class TaggedInt(int):
+    """An int that knows its `origin`."""
+
+    origin: Origin
+
+    def __new__(cls, value: int, origin: Origin) -> "TaggedInt":
+        """Return `value` with its origin."""
+        tagged = super().__new__(cls, value)
+        tagged.origin = origin
+        return tagged
+
+    def __reduce__(self) -> tuple[type[int], tuple[int]]:
+        """Copy as a plain int, so that no tag outlives the trace."""
+        return int, (int(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> int:
+        return int(self)
+
+
+def _arithmetic(name: str, symbol: str, *, reflected: bool) -> Callable[[Any, Any], Any]:
+    plain = getattr(int, name)
+
+    def operate(self: TaggedInt, other: Any) -> Any:
+        value = plain(self, other)
+        if value is NotImplemented or not isinstance(other, int):
+            return value
+        pair = (other, self) if reflected else (self, other)
+        left, right = map(origin_of, pair)
+        return TaggedInt(value, Arithmetic(symbol, left, right, int(pair[0]), int(pair[1])))
+
+    return operate
+
+
+def _as_number(name: str) -> Callable[..., Any]:
+    plain = getattr(int, name)
+
+    def operate(self: TaggedInt, *others: Any) -> Any:
+        self.origin.used_as_number(user_line())
+        return plain(self, *others)
+
+    return operate
+
+
+for _name in ("float", "truediv", "rtruediv", "pow", "rpow"):
+    setattr(TaggedInt, f"__{_name}__", _as_number(f"__{_name}__"))
+for _name, _symbol in (("add", "+"), ("sub", "-"), ("mul", "*"), ("floordiv", "//")):
+    setattr(TaggedInt, f"__{_name}__", _arithmetic(f"__{_name}__", _symbol, reflected=False))
+    setattr(TaggedInt, f"__r{_name}__", _arithmetic(f"__r{_name}__", _symbol, reflected=True))
+
+
+def origin_of(number: Any) -> Origin | None:
+    """Return where `number` comes from, None for a literal."""
+    return number.origin if isinstance(number, TaggedInt) else None
+
+
+# -- tagging a model --------------------------------------------------------------------------
+
+
+@contextmanager
+def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
+    """Replace every int of 2 or more in the modules of `model` by a `TaggedInt`, and undo it.
+
+    Ints directly in a module, and in a tuple or list directly in it, are tagged. Every attribute
+    is put back afterwards, those that `forward` set included. Yields the origins handed out.
+    """
+    attributes: list[Attribute] = []
+    before = [(module, dict(vars(module))) for module in model.modules()]
+    try:
+        for name, module in model.named_modules():
+            for attribute, value in list(vars(module).items()):
+                vars(module)[attribute] = _tag(value, name, attribute, attributes)
+        yield attributes
+    finally:
+        for module, values in before:
+            vars(module).clear()
+            vars(module).update(values)
+
+
+def _tag(value: Any, module: str, path: str, attributes: list[Attribute]) -> Any:
+    if type(value) is int and value > 1:
+        attributes.append(Attribute(module, path))
+        return TaggedInt(value, attributes[-1])
+    if type(value) in (tuple, list):
+        items = (_tag(item, module, f"{path}.{k}", attributes) for k, item in enumerate(value))
+        return type(value)(items)
+    return value
+
+
+# -- binding ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The user's code sized `node` by a number of this origin, at this line."""
+
+    node: Node
+    origin: Origin | None
+    value: int
+    where: str
+
+
+def bind(size: int, node: Node) -> Claim:
+    """Note that `size`, as the user's code wrote it, is the size of `node`.
+
+    An attribute must follow the node: two nodes that take their size from one attribute become
+    one. Products and sums of attributes are followed into their parts. What is claimed is
+    settled when the run is over, and all that the nodes are made of is known.
+    """
+    claim = Claim(node, origin_of(size), int(size), user_line())
+    _bind(claim.origin, node, claim.where)
+    return claim
+
+
+def _bind(origin: Origin | None, node: Node, where: str) -> None:
+    match origin:
+        case Attribute(node=None):
+            origin.node = node
+        case Attribute(node=known, path=path):
+            _unify(known, node, f"both take their size from '{path}' at {where}")
+        case Arithmetic(operator="*"):
+            _bind_parts(origin, split, node, where)
+        case Arithmetic(operator="+"):
+            _bind_parts(origin, cut, node, where)
+
+
+def _bind_parts(
+    origin: Arithmetic, refine: Callable[[Node, int], tuple[Node, Node]], node: Node, where: str
+) -> None:
+    try:
+        left, right = refine(node, origin.left_value)
+    except Mismatch as mismatch:
+        freeze(node, f"its size is computed at {where}, and {mismatch}")
+        return
+    _bind(origin.left, left, where)
+    _bind(origin.right, right, where)
+
+
+def _unify(one: Node, other: Node, why: str) -> None:
+    try:
+        unify(one, other)
+    except Mismatch as mismatch:
+        for node in (one, other):
+            freeze(node, f"{why}, and {mismatch}")
+
+
+# -- settling ---------------------------------------------------------------------------------
+
+# The size of an extent after any cut is a polynomial in the sizes of its leaves that are not
+# frozen: {(leaf, leaf, ...): coefficient}.
+Polynomial: TypeAlias = dict[tuple[int, ...], int]
+
+
+def settle(claims: Sequence[Claim]) -> None:
+    """Freeze what would not have the size that the user's code gives it, after some cut.
+
+    A claim holds where the number, recomputed from what it was computed from, has the size of
+    the node whatever units are removed. What is frozen counts as a constant, so that one claim
+    may make another hold or fail: repeated until nothing changes.
+    """
+    open_claims = list(claims)
+    while open_claims:
+        failed = [claim for claim in open_claims if not _holds(claim)]
+        if not failed:
+            return
+        literals = [claim for claim in failed if claim.origin is None]
+        for claim in literals or failed:
+            _freeze_sides(claim)
+        open_claims = [claim for claim in open_claims if claim not in (literals or failed)]
+
+
+def _holds(claim: Claim) -> bool:
+    return _number(claim.origin, claim.value) == _extent(claim.node)
+
+
+def _freeze_sides(claim: Claim) -> None:
+    what = "is a literal" if claim.origin is None else "is computed from other sizes"
+    reason = f"size {claim.value} {what} at {claim.where}"
+    freeze(claim.node, reason)
+    for node in _nodes_in(claim.origin):
+        freeze(node, reason)
+
+
+def _nodes_in(origin: Origin | None) -> Iterator[Node]:
+    match origin:
+        case DimSize(node=node):
+            yield node
+        case Attribute(node=node) if node is not None:
+            yield node
+        case Arithmetic(left=left, right=right):
+            yield from _nodes_in(left)
+            yield from _nodes_in(right)
+
+
+def _extent(node: Node) -> Polynomial:
+    node = node.find()
+    if node.kind == "leaf":
+        return {(): node.size} if node.frozen or node.size == 1 else {(id(node),): 1}
+    parts = [_extent(part) for part in node.parts]
+    return reduce(_times if node.kind == "product" else _plus, parts)
+
+
+def _number(origin: Origin | None, value: int) -> Polynomial | None:
+    """Return the polynomial of a number; None for one that is none."""
+    match origin:
+        case DimSize(node=node):
+            return _extent(node)
+        case Attribute(node=node) if node is not None:
+            return _extent(node)
+        case Arithmetic(operator=operator, left=left, right=right):
+            one = _number(left, origin.left_value)
+            other = _number(right, origin.right_value)
+            return None if one is None or other is None else _OPERATIONS[operator](one, other)
+    return {(): value}
+
+
+def _plus(one: Polynomial, other: Polynomial) -> Polynomial:
+    result = {term: one.get(term, 0) + other.get(term, 0) for term in one | other}
+    return {term: count for term, count in result.items() if count}
+
+
+def _minus(one: Polynomial, other: Polynomial) -> Polynomial:
+    return _plus(one, {term: -count for term, count in other.items()})
+
+
+def _times(one: Polynomial, other: Polynomial) -> Polynomial:
+    result: Polynomial = {}
+    for term, count in one.items():
+        for factor, times in other.items():
+            both = tuple(sorted(term + factor))
+            result[both] = result.get(both, 0) + count * times
+    return result
+
+
+def _divided(one: Polynomial, other: Polynomial) -> Polynomial | None:
+    """Divide by a single term, where that leaves whole numbers; None otherwise."""
+    if len(other) != 1:
+        return None
+    ((divisor, times),) = other.items()
+    result: Polynomial = {}
+    for term, count in one.items():
+        rest = list(term)
+        for factor in divisor:
+            if factor not in rest:
+                return None
+            rest.remove(factor)
+        if count % times:
+            return None
+        result[tuple(rest)] = count // times
+    return result
+
+
+_OPERATIONS: dict[str, Callable[[Polynomial, Polynomial], Polynomial | None]] = {
+    "+": _plus,
+    "-": _minus,
+    "*": _times,
+    "//": _divided,
+}
+
+
+# -- after a cut ------------------------------------------------------------------------------
+
+
+def set_attribute(module: nn.Module, path: str, value: int) -> None:
+    """Set the int at `path` below `module`: "heads", or "shape.0" inside a tuple or list."""
+    name, *rest = path.split(".")
+    vars(module)[name] = _replaced(vars(module).get(name), rest, value)
+
+
+def _replaced(current: Any, path: list[str], value: int) -> Any:
+    if not path:
+        return value
+    place = int(path[0])
+    items = list(current)
+    items[place] = _replaced(items[place], path[1:], value)
+    return type(current)(items)

@@ -1,0 +1,129 @@
+"""Run a model once, unchanged, and return its Graph."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.func import functional_call
+
+from prunus.errors import TraceError
+from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
+from prunus.modes import mode
+from prunus.records import Graph
+from prunus.trace.axes import freeze, fresh
+from prunus.trace.call import Dims, fixed
+from prunus.trace.graph import Sources, build
+from prunus.trace.record import Recorder
+from prunus.trace.sizes import settle, tagged
+from prunus.trace.watch import SizeWatcher
+
+
+def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
+    """Run `model` once on fake tensors and write down what every tensor dim is made of.
+
+    Nothing is computed and no memory is taken: the run is in eval mode, without gradients, on
+    tensors that have only a shape. The model is left exactly as it was.
+
+    Args:
+        model: Any module that runs eagerly.
+        example_inputs: A tensor, a tuple of arguments, or a dict of keyword arguments, on the
+            model's device.
+
+    Raises:
+        TraceError: `example_inputs` lie on another device than the model, or hold no tensor.
+        Exception: Whatever the model's own `forward` raises.
+
+    Cost: about 0.3 ms an operator; no memory to speak of.
+
+    Example:
+        >>> graph = trace(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2)), torch.randn(1, 4))
+        >>> [(axis.name, axis.size, axis.frozen_because) for axis in graph.axes.values()]
+        [('0', 8, None), ('1', 2, 'model output'), ('0.in', 4, 'model input')]
+    """
+    check_inputs(model, example_inputs)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    sources = _sources(model, mode)
+    recorder = Recorder()
+    for name, tensor in sources.tensors.items():
+        zero = (name in sources.parameters,) * tensor.dim()
+        recorder.learn(tensor, Dims(tuple(fresh(size) for size in tensor.shape), zero))
+    inputs = map_tensors(lambda tensor: fake(tensor, mode), example_inputs)
+    for tensor in tensors_in(inputs):
+        recorder.learn(tensor, fixed(tensor.shape, "model input"))
+    with ExitStack() as stack:
+        attributes = stack.enter_context(tagged(model))
+        stack.enter_context(quiet(model))
+        stack.enter_context(mode)
+        stack.enter_context(recorder)
+        watcher = stack.enter_context(SizeWatcher(recorder))
+        outputs = run(model, sources.tensors, sources.aliases, inputs)
+    for tensor in tensors_in(outputs):
+        for node in recorder.dims_of(tensor).nodes:
+            freeze(node, "model output")
+    settle(watcher.claims)
+    return build(model, recorder, sources, attributes)
+
+
+def check_inputs(model: nn.Module, inputs: Inputs) -> None:
+    device = device_of(model)
+    found = list(tensors_in(inputs))
+    if not found:
+        raise TraceError(
+            f"example_inputs hold no tensor, but a {type(inputs).__name__}",
+            hint="pass a tensor, a tuple of arguments, or a dict of keyword arguments",
+        )
+    for tensor in found:
+        if tensor.device != device:
+            raise TraceError(
+                f"example_inputs lie on {tensor.device}, the model on {device}",
+                hint=f"pass example_inputs.to('{device}')",
+            )
+
+
+def fake(tensor: Tensor, mode: FakeTensorMode) -> FakeTensor:
+    """Return a tensor of the same shape, strides, type and device that holds nothing."""
+    empty = torch.empty_strided(
+        tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
+    )
+    return FakeTensor(mode, empty, tensor.device)
+
+
+def _sources(model: nn.Module, mode: FakeTensorMode) -> Sources:
+    """Make a fake twin of every parameter and buffer; tied ones share theirs."""
+    first: dict[int, str] = {}
+    tensors: dict[str, Tensor] = {}
+    aliases: dict[str, str] = {}
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for name, tensor in (parameters | dict(model.named_buffers(remove_duplicate=False))).items():
+        if id(tensor) in first:
+            aliases[name] = first[id(tensor)]
+        else:
+            first[id(tensor)] = name
+            tensors[name] = fake(tensor, mode)
+    return Sources(tensors, frozenset(parameters) - aliases.keys(), aliases)
+
+
+def run(
+    model: nn.Module, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], inputs: Inputs
+) -> Any:
+    """Call `model` with other tensors in the place of its parameters and buffers."""
+    fakes = dict(tensors) | {name: tensors[first] for name, first in aliases.items()}
+    if isinstance(inputs, dict):
+        return functional_call(model, fakes, (), inputs, tie_weights=False)
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    return functional_call(model, fakes, arguments, tie_weights=False)
+
+
+@contextmanager
+def quiet(model: nn.Module) -> Iterator[None]:
+    """Eval mode, no gradients, no fused fast paths that would hide operators."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        with mode(model, training=False), torch.no_grad():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

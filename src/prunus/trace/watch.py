@@ -1,0 +1,212 @@
+"""See the sizes that the user's Python passes to PyTorch, and who supplied them.
+
+ATen operators only get plain ints. One level above, in the Python call, a size is still the
+`TaggedInt` that an attribute or a shape gave, or a plain int: a literal.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from prunus.trace.axes import Mismatch, Node, cut, freeze, split
+from prunus.trace.location import user_line
+from prunus.trace.record import Recorder
+from prunus.trace.sizes import Claim, DimSize, TaggedInt, bind
+
+Handler: TypeAlias = Callable[["SizeWatcher", Sequence[Any], dict[str, Any], Any], None]
+HANDLERS: dict[Any, Handler] = {}
+
+
+def handles(*functions: Any) -> Callable[[Handler], Handler]:
+    """Register what to look at in a call of these functions, after it returned."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(functions, handler))
+        return handler
+
+    return register
+
+
+class SizeWatcher(TorchFunctionMode):
+    """Binds the sizes in Python calls to the dims that they size."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self.claims: list[Claim] = []
+
+    def nodes(self, tensor: Tensor) -> tuple[Node, ...]:
+        """Return the extent of each dim."""
+        return self.recorder.dims_of(tensor).nodes
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run the function; give shapes with their origin; look at the sizes passed."""
+        kwargs = kwargs or {}
+        if func == _SHAPE or func is Tensor.size:
+            shape = self._shape(args[0])
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            return shape if dim is None or func == _SHAPE else shape[dim]
+        result = func(*args, **kwargs)
+        handler = HANDLERS.get(func)
+        if handler is not None:
+            handler(self, args, kwargs, result)
+        return result
+
+    def bind(self, size: int, node: Node) -> None:
+        """Note that `size`, as the user's code wrote it, sizes `node`."""
+        self.claims.append(bind(size, node))
+
+    def bind_all(self, sizes: Sequence[Any], nodes: Sequence[Node]) -> None:
+        """Bind each size to the node at its place."""
+        if len(sizes) == len(nodes):
+            for size, node in zip(sizes, nodes, strict=True):
+                if isinstance(size, int):
+                    self.bind(size, node)
+
+    def bind_border(self, border: int, node: Node) -> None:
+        """A slice begins or ends `border` positions from the start (or end) of `node`."""
+        whole = node.find().size
+        at = border + whole if border < 0 else int(border)
+        if not 0 < at < whole:
+            return
+        try:
+            head, tail = cut(node, at)
+        except Mismatch:
+            freeze(node, f"sliced at {int(border)} at {user_line()}")
+            return
+        self.bind(border, head) if border > 0 else self.bind(-border, tail)
+
+    def bind_groups(self, groups: int, channels: Node) -> None:
+        """The number of groups is the outer factor of the channels."""
+        if groups > 1:
+            try:
+                outer, _ = split(channels, groups)
+            except Mismatch as mismatch:
+                freeze(channels, f"groups at {user_line()}: {mismatch}")
+                return
+            self.bind(groups, outer)
+
+    def _shape(self, tensor: Tensor) -> torch.Size:
+        with torch._C.DisableTorchFunction():
+            shape = tensor.shape
+        nodes = self.nodes(tensor)
+        tagged = (TaggedInt(size, DimSize(node)) for size, node in zip(shape, nodes, strict=True))
+        return torch.Size(tagged)
+
+
+_SHAPE = Tensor.shape.__get__  # type: ignore[attr-defined]
+
+
+def _listed(values: Sequence[Any]) -> Sequence[Any]:
+    """Sizes are given one by one or as one sequence."""
+    return values[0] if len(values) == 1 and isinstance(values[0], (tuple, list)) else values
+
+
+@handles(
+    Tensor.view, Tensor.reshape, torch.reshape, Tensor.expand, torch.broadcast_to,
+    Tensor.broadcast_to, Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full,
+)  # fmt: skip
+def _sizes_after_a_tensor(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    given = args[1:] or [kwargs[name] for name in ("size", "shape") if name in kwargs]
+    watcher.bind_all(_listed(given), watcher.nodes(result))
+
+
+@handles(torch.zeros, torch.ones, torch.empty, torch.full, torch.rand, torch.randn)
+def _sizes_alone(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    watcher.bind_all(_listed(args or [kwargs["size"]]), watcher.nodes(result))
+
+
+@handles(Tensor.unflatten, torch.unflatten)
+def _unflatten(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    dim = args[1] if len(args) > 1 else kwargs["dim"]
+    sizes = args[2] if len(args) > 2 else kwargs["sizes"]
+    start = int(dim) % args[0].dim()
+    watcher.bind_all(sizes, watcher.nodes(result)[start : start + len(sizes)])
+
+
+@handles(torch.split, Tensor.split, torch.split_with_sizes, Tensor.split_with_sizes)
+def _split(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    given = args[1] if len(args) > 1 else next(iter(kwargs.values()))
+    dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
+    sizes = [given] * len(result) if isinstance(given, int) else given
+    for size, piece in zip(sizes, result, strict=True):
+        if piece.shape[dim] == size:
+            watcher.bind(size, watcher.nodes(piece)[dim])
+
+
+@handles(torch.narrow, Tensor.narrow)
+def _narrow(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    source, dim, start, length = (*args, *kwargs.values())
+    watcher.bind(length, watcher.nodes(result)[dim])
+    watcher.bind_border(start, watcher.nodes(source)[dim])
+
+
+@handles(Tensor.__getitem__)
+def _getitem(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    source, key = args
+    items = key if isinstance(key, tuple) else (key,)
+    consumed = sum(item is not None and item is not Ellipsis for item in items)
+    dim = 0
+    for item in items:
+        if item is Ellipsis:
+            dim += source.dim() - consumed
+        elif isinstance(item, slice):
+            node = watcher.nodes(source)[dim]
+            for border in (item.start, item.stop):
+                if isinstance(border, int):
+                    watcher.bind_border(border, node)
+        dim += item is not None and item is not Ellipsis
+
+
+@handles(functional.layer_norm, torch.layer_norm, functional.rms_norm, torch.rms_norm)
+def _normalized_shape(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
+    watcher.bind_all(shape, watcher.nodes(result)[-len(shape) :])
+
+
+@handles(functional.group_norm, torch.group_norm)
+def _num_groups(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    groups = args[1] if len(args) > 1 else kwargs["num_groups"]
+    watcher.bind_groups(groups, watcher.nodes(result)[1])
+
+
+def _conv_groups(place: int) -> Handler:
+    def handler(
+        watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+    ) -> None:
+        groups = args[place] if len(args) > place else kwargs.get("groups", 1)
+        watcher.bind_groups(groups, watcher.nodes(result)[-weight_rank(args, kwargs) + 1])
+
+    return handler
+
+
+def weight_rank(args: Sequence[Any], kwargs: dict[str, Any]) -> int:
+    """Number of dims of the weight in a call of a convolution."""
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    return int(weight.dim())
+
+
+handles(torch.conv1d, torch.conv2d, torch.conv3d)(_conv_groups(6))
+handles(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)(_conv_groups(6))

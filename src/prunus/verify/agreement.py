@@ -1,0 +1,95 @@
+"""Is the shrunk model the masked model? Run both on the same inputs and compare."""
+
+from collections.abc import Sequence
+
+
+import torch
+from torch import Tensor, nn
+
+from prunus.errors import VerifyError
+from prunus.inputs import Inputs, call, map_tensors, tensors_in
+from prunus.modes import mode
+from prunus.records import Agreement
+
+# Largest difference, relative to the largest output, that rounding explains: a cut changes the
+# order in which a sum is taken.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 5e-2}
+
+
+def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]]:
+    """Return the output tensors of `model` for each of `batches`, in eval mode, without gradients.
+
+    The random state is the same at every call and afterwards what it was; flags are restored.
+    """
+    results = []
+    with mode(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for inputs in batches:
+            torch.manual_seed(0)
+            outputs = call(model, map_tensors(torch.clone, inputs))
+            results.append([tensor.detach().clone() for tensor in tensors_in(outputs)])
+    return results
+
+
+def agree(masked: Sequence[Sequence[Tensor]], shrunk: Sequence[Sequence[Tensor]]) -> Agreement:
+    """Compare the outputs of the masked and the shrunk model, from `outputs_of`.
+
+    Raises:
+        VerifyError: They differ by more than rounding explains, in number, shape or value.
+    """
+    worst, tolerance = 0.0, 0.0
+    for batch, (expected, found) in enumerate(zip(masked, shrunk, strict=True)):
+        if [tensor.shape for tensor in expected] != [tensor.shape for tensor in found]:
+            raise VerifyError(
+                f"the shrunk model returns {_shapes(found)}, the masked one {_shapes(expected)}",
+                hint="report this: prunus should have seen it before cutting",
+            )
+        for one, other in zip(expected, found, strict=True):
+            difference, allowed = _difference(one, other)
+            tolerance = max(tolerance, allowed)
+            worst = max(worst, difference)
+            if not difference <= allowed:
+                raise VerifyError(
+                    f"the shrunk model differs from the masked one by {difference:.3g} where "
+                    f"rounding explains {allowed:.3g}, in batch {batch}",
+                    why="some operator does more with the removed units than prunus knows",
+                    hint="exclude=... the layers involved, and report the model",
+                )
+    sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
+    return Agreement(worst, tolerance, sizes)
+
+
+def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """Return the largest difference and the one that rounding explains."""
+    if not one.numel():
+        return 0.0, 0.0
+    if not one.is_floating_point():
+        if one.is_complex():
+            return _difference(torch.view_as_real(one), torch.view_as_real(other))
+        return float((one != other).sum()), 0.0
+    # Infinities, as in masked scores, must be in the same places.
+    finite = one.isfinite() & other.isfinite()
+    if not torch.equal(one[~finite], other[~finite]):
+        return float("inf"), 0.0
+    if not finite.any():
+        return 0.0, 0.0
+    one_double, other_double = one[finite].double(), other[finite].double()
+    scale = float(one_double.abs().max())
+    allowed = TOLERANCE.get(one.dtype, 1e-4) * max(scale, 1e-3)
+    return float((one_double - other_double).abs().max()), allowed
+
+
+def _shapes(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(" x ".join(map(str, tensor.shape)) for tensor in tensors) or "no tensor"
+
+
+def example_batches(model: nn.Module, inputs: Inputs) -> list[Inputs]:
+    """Return the example inputs, and a batch twice as large where the model takes one."""
+    sizes = {tensor.shape[0] for tensor in tensors_in(inputs) if tensor.dim()}
+    if len(sizes) != 1:
+        return [inputs]
+    twice = map_tensors(lambda t: torch.cat([t, t.flip(0)]) if t.dim() else t, inputs)
+    try:
+        outputs_of(model, [twice])
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
+        return [inputs]  # a model for one batch size: that one is what is checked
+    return [inputs, twice]

@@ -1,0 +1,57 @@
+"""The tables that pages show are those that the committed results make."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pages
+import pytest
+
+BENCHMARKS = pages.ROOT / "benchmarks"
+TABLES = runpy.run_path(str(BENCHMARKS / "tables.py"))
+filled = TABLES["filled"]
+
+
+@pytest.mark.parametrize("page", list(TABLES["pages"]()), ids=pages.name)
+def test_tables_are_up_to_date(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert filled(text) == text, "run: make docs"
+    assert len(re.findall("<!-- /?benchmark:", text)) == 2 * len(TABLES["MARKED"].findall(text))
+
+
+@pytest.mark.parametrize("name", TABLES["TABLES"])
+def test_every_table_has_results_and_a_script(name: str) -> None:
+    assert "\n| ---" in TABLES["table"](name)
+    assert (BENCHMARKS / f"{name}.py").exists()
+
+
+def test_what_stands_between_the_markers_is_replaced() -> None:
+    old = "a\n<!-- benchmark:selection -->\nold\n<!-- /benchmark:selection -->\nb\n"
+
+    new = filled(old)
+
+    assert new.startswith("a\n<!-- benchmark:selection -->\n| ")
+    assert new.endswith("\n<!-- /benchmark:selection -->\nb\n")
+    assert "old" not in new
+    assert filled(new) == new
+
+
+def test_a_table_without_a_function_fails() -> None:
+    with pytest.raises(FileNotFoundError, match="unknown"):
+        filled("<!-- benchmark:unknown -->\n<!-- /benchmark:unknown -->")
+
+
+def test_a_row_by_hand() -> None:
+    side = {"median_seconds": 0.514, "extra_bytes": 39_600_000, "extra_share": 0.0994}
+    result = {"weights": 99_600_000, "sparsity": 0.9, "times_faster": 42.4}
+
+    lines = TABLES["selection"]({**result, "sides": {"torch": side}}).splitlines()
+
+    assert lines == [
+        "| 100 M weights, 90% to zero | time | extra memory | of the model |",
+        "| --- | ---: | ---: | ---: |",
+        "| `torch.nn.utils.prune` | 0.51 s | 40 MB | 10% |",
+        "",
+        "42 times faster, with the same zeros.",
+    ]

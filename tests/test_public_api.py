@@ -1,0 +1,64 @@
+"""The public names: exactly those listed, each documented, shown at work and in the reference."""
+
+import doctest
+import importlib.util
+import inspect
+import re
+from types import ModuleType
+
+import pages
+import pytest
+
+import prunus
+
+PUBLIC = list(getattr(prunus, "__all__", []))
+
+
+def shown_at_work(thing: object) -> bool:
+    """Whether the docstring, or that of a method, has an example that doctest runs."""
+    return any(test.examples for test in doctest.DocTestFinder().find(thing, "thing"))
+
+
+def needs_example(thing: object) -> bool:
+    return inspect.isfunction(thing) or (
+        inspect.isclass(thing) and not issubclass(thing, Exception)
+    )
+
+
+def test_all_is_what_is_visible() -> None:
+    visible = {
+        name
+        for name, thing in vars(prunus).items()
+        if not name.startswith("_") and not isinstance(thing, ModuleType)
+    }
+    modules = {name for name in PUBLIC if isinstance(getattr(prunus, name), ModuleType)}
+
+    assert set(PUBLIC) == visible | modules | {"__version__"}
+    assert len(PUBLIC) == len(set(PUBLIC))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_documented(name: str) -> None:
+    thing = getattr(prunus, name)
+
+    if name != "__version__":
+        assert inspect.getdoc(thing), f"prunus.{name} has no docstring"
+    assert not needs_example(thing) or shown_at_work(thing), f"prunus.{name} has no example"
+
+
+def test_the_reference_has_every_public_name_and_no_other() -> None:
+    text = "\n".join(page.read_text() for page in (pages.DOCS / "reference").glob("*.md"))
+    named = set(re.findall(r"^::: prunus\.([\w.]+)$", text, re.MULTILINE))
+
+    assert named >= set(PUBLIC) - {"__version__"}
+    for name in named - set(PUBLIC):
+        assert importlib.util.find_spec(f"prunus.{name}"), f"prunus.{name} is gone"
+
+
+def test_an_undocumented_function_is_found() -> None:
+    def bare() -> None:
+        """Has no example."""
+
+    assert needs_example(bare)
+    assert not shown_at_work(bare)
+    assert not needs_example(prunus.errors.BudgetError)

@@ -1,0 +1,44 @@
+"""prunus makes a trained PyTorch model smaller and faster at the same accuracy, with the proof.
+
+    pruned = prunus.prune(model, example_inputs, budget=prunus.Budget(macs=0.5))
+    print(pruned.report)
+    prunus.save(pruned, "small/")
+"""
+
+from prunus import criteria, errors
+from prunus._version import __version__
+from prunus.allocate import Budget
+from prunus.api import Pruned, explain, load, prune, save
+from prunus.cost import measure_latency
+from prunus.errors import PruneError
+from prunus.masks import Masked
+from prunus.records import Plan
+from prunus.save import load_plan, save_plan
+from prunus.shrink import shrink
+from prunus.trace import trace
+from prunus.train import Recipe, fit
+from prunus.verify import Comparison, verify
+
+__all__ = [
+    "Budget",
+    "Comparison",
+    "Masked",
+    "Plan",
+    "PruneError",
+    "Pruned",
+    "Recipe",
+    "__version__",
+    "criteria",
+    "errors",
+    "explain",
+    "fit",
+    "load",
+    "load_plan",
+    "measure_latency",
+    "prune",
+    "save",
+    "save_plan",
+    "shrink",
+    "trace",
+    "verify",
+]

@@ -2,9 +2,10 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
 from prunus.records import Agreement, Group, GroupRow, Groups, Plan, Report
+from prunus.save import read, write
 from prunus.shrink import rebind, shrink
 from prunus.trace import trace
 from prunus.verify.agreement import agree, example_batches, outputs_of
@@ -33,6 +35,14 @@ class Pruned:
         plan: What was kept.
         report: What that cost and bought; `print` it.
         dense: The model as it was; None where it was pruned in place.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> pruned = prunus.prune(model, torch.randn(1, 4), budget=prunus.Budget(units=0.5))
+        >>> pruned.model[0].out_features, pruned.masked()[0].out_features
+        (4, 8)
+        >>> pruned.report.before.params, pruned.report.after.params
+        (58, 30)
     """
 
     model: nn.Module
@@ -152,7 +162,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> pruned = prunus.prune(model, torch.randn(1, 4), budget=prunus.Budget(params=0.5))
+        >>> pruned = prunus.prune(model, torch.randn(1, 4), budget=prunus.Budget(units=0.5))
         >>> pruned.model[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
@@ -168,7 +178,9 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         plan, groups = planner.choose(scores)
     before = count(model, macs=planner.costs.macs({}))
     with clock("cut and check"):
-        result, agreement = _cut(model, example_inputs, plan, optimizer, in_place, verify)
+        result, agreement = _cut(
+            model, example_inputs, plan, optimizer, in_place=in_place, verify=verify
+        )
     kept = plan.counts if plan.tensors else {}
     report = Report(
         before=before,
@@ -182,11 +194,55 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     return Pruned(result, plan, report, None if in_place else model)
 
 
+def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a pruned model to a folder: `model.safetensors` and `manifest.json`, no pickle.
+
+    Args:
+        pruned: From `prune`; `pruned.model` may have been trained since.
+        folder: Made if it is not there; an earlier model in it is replaced, whole or not at all.
+        extra: More to keep beside it, such as a verdict; plain JSON.
+
+    Raises:
+        SaveError: The folder holds something else, or the disk refuses; nothing was changed.
+
+    Example:
+        >>> def build():
+        ...     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> pruned = prunus.prune(build(), torch.randn(1, 4), budget=prunus.Budget(units=0.5))
+        >>> prunus.save(pruned, "small")
+        >>> prunus.load("small", model=build())[0]
+        Linear(in_features=4, out_features=4, bias=True)
+    """
+    write(folder, model=pruned.model, plan=pruned.plan, report=pruned.report, extra=extra)
+
+
+def load(folder: str | Path, *, model: nn.Module) -> nn.Module:
+    """Return the model saved in `folder`, by cutting and filling a freshly built dense `model`.
+
+    Args:
+        folder: What `save` wrote.
+        model: The dense architecture, built by the same code; its weights do not matter. It is
+            changed, and returned.
+
+    Raises:
+        SaveError: The folder is missing, altered, from a newer prunus, or cut from another
+            architecture. All is checked before `model` is touched.
+
+    Example: see `save`.
+
+        >>> prunus.load("nowhere", model=nn.Linear(2, 2))
+        Traceback (most recent call last):
+        prunus.errors.SaveError: 'nowhere' holds no saved model...
+    """
+    return read(folder, model=model)
+
+
 def _cut(
     model: nn.Module,
     inputs: Inputs,
     plan: Plan,
     optimizer: torch.optim.Optimizer | None,
+    *,
     in_place: bool,
     verify: bool,
 ) -> tuple[nn.Module, Agreement | None]:

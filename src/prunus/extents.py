@@ -160,7 +160,12 @@ def show(extent: Extent) -> str:
 
 
 def to_json(extent: Extent) -> Any:
-    """Return `extent` as plain JSON: 64, {"axis": "conv1", "size": 64}, {"product": [...]}, {"sum": [...]}."""
+    """Return `extent` as plain JSON.
+
+    Example:
+        >>> to_json(Sum((Leaf(2), Leaf(64, "conv1"))))
+        {'sum': [2, {'axis': 'conv1', 'size': 64}]}
+    """
     if isinstance(extent, Leaf):
         return extent.size if extent.axis is None else {"axis": extent.axis, "size": extent.size}
     kind = "product" if isinstance(extent, Product) else "sum"

@@ -35,6 +35,7 @@ class Masked:
     per weight where single weights are masked.
 
     Example:
+        >>> from prunus.records import Kept
         >>> layer = nn.Linear(3, 2)
         >>> kept = {"weight": Kept.of(torch.tensor([True, False, True, True, True, False]))}
         >>> with Masked(layer, Plan("weight", kept, {})):
@@ -143,12 +144,15 @@ def _removals(
     masks = {name: kept.mask() for name, kept in plan.kept.items()}
     for name, extents in plan.tensors.items():
         if name in parameters:
-            removed = [torch.nonzero(~mask_of(extent, masks)).flatten() for extent in extents]
-            yield name, [
-                _Slices(dim, index.to(parameters[name].device))
-                for dim, index in enumerate(removed)
-                if index.numel()
-            ]
+            index_D = [torch.nonzero(~mask_of(extent, masks)).flatten() for extent in extents]
+            yield (
+                name,
+                [
+                    _Slices(dim, index.to(parameters[name].device))
+                    for dim, index in enumerate(index_D)
+                    if index.numel()
+                ],
+            )
 
 
 def check_fits(model: nn.Module, plan: Plan) -> None:

@@ -50,7 +50,7 @@ class Planner:
     granularity: str
 
     @classmethod
-    def of(
+    def of(  # noqa: PLR0913 - the settings of `prune`, all keywords
         cls,
         model: nn.Module,
         inputs: Inputs,

@@ -171,7 +171,7 @@ class Group:
         return not self.inexact_because
 
     @cached_property
-    def index_UK(self) -> tuple[Tensor, ...]:  # noqa: N802 - the suffix names the dims
+    def index_UK(self) -> tuple[Tensor, ...]:
         """Per member an int64 tensor (U, K): the positions in the member's dim that a unit owns."""
         return tuple(
             positions_of(member.extent, self.name)[member.occurrence]
@@ -249,6 +249,13 @@ class Plan:
             model; empty where weights are zeroed and no shape changes.
         attributes: Sizes in the user's Python that follow the cut.
         provenance: How the plan was made: versions, seed, budget, criterion, allocation.
+
+    Example:
+        >>> kept = {"fc": Kept.of(torch.tensor([True, False, True, True]))}
+        >>> from prunus.extents import Leaf
+        >>> plan = Plan("channel", kept, {"fc.weight": (Leaf(4, "fc"), Leaf(8))})
+        >>> plan.counts
+        {'fc': 3}
     """
 
     granularity: str
@@ -378,16 +385,18 @@ class Report:
         lines = ["             before      after   kept"]
         for figure in ("params", "nonzero", "macs", "bytes"):
             one, other = getattr(self.before, figure), getattr(self.after, figure)
-            lines.append(
-                f"{figure:8} {amount(one):>10} {amount(other):>10} {share(other, one):>7}"
-            )
+            lines.append(f"{figure:8} {amount(one):>10} {amount(other):>10} {share(other, one):>7}")
         cut = [row for row in self.groups if row.kept < row.size]
         frozen = [row for row in self.groups if row.frozen_because is not None]
-        lines.append(f"{len(cut)} of {len(self.groups)} groups lost units; {len(frozen)} are frozen:")
+        lines.append(
+            f"{len(cut)} of {len(self.groups)} groups lost units; {len(frozen)} are frozen:"
+        )
         lines += [f"  {row.name} ({row.size}): {row.frozen_because}" for row in frozen]
         if self.unreached:
             lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
         if self.agreement is not None:
             found, allowed = self.agreement.difference, self.agreement.tolerance
-            lines.append(f"masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}")
+            lines.append(
+                f"masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}"
+            )
         return "\n".join(lines)

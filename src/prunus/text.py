@@ -5,7 +5,7 @@ def amount(number: float) -> str:
     """Return a count with a unit, three digits long.
 
     Example:
-        >>> amount(4_110_000_000), amount(77_850), amount(12)
+        >>> amount(4_110_000_000), amount(77_930), amount(12)
         ('4.11 G', '77.9 k', '12')
     """
     for unit, size in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):

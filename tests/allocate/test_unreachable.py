@@ -32,7 +32,7 @@ def test_the_message_in_full() -> None:
         run({"a": 64, "b": 64}, Budget(params=0.05, min_units=8), frozen={"b": "model output"})
     assert str(caught.value) == (
         "params=0.05 cannot be met: the smallest model that keeps 8 units per group has 0.239 of "
-        "the parameters (1.176 of 4.928 k)\n"
+        "the parameters (1.18 k of 4.93 k)\n"
         "  why:  1 of 2 groups is frozen: 'b' (model output)\n"
         "  hint: ask for params>=0.239, or lower min_units, or free a group: "
         "prunus.explain(model, example_inputs) shows them all"

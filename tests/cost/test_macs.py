@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from operator_recorder import graph_of, record
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 from prunus.cost import CostModel
 from prunus.cost.macs import FORMULAS, terms_of
 from prunus.extents import Leaf
-from prunus.records import Graph, Operator, Value
+from prunus.records import Operator, Value
 
 
 def half_of_flops(function):
@@ -54,7 +55,7 @@ ZOO = {
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_equals_half_of_the_flops_that_pytorch_counts(name, record):
+def test_equals_half_of_the_flops_that_pytorch_counts(name):
     model, inputs = ZOO[name]
 
     with sdpa_by_products():
@@ -68,7 +69,7 @@ def test_every_forward_operator_that_pytorch_counts_has_a_formula():
     assert {name for name in counted if "backward" not in name} <= set(FORMULAS)
 
 
-def test_a_convolution_by_hand(record):
+def test_a_convolution_by_hand():
     model = nn.Conv2d(3, 4, 2, bias=False)
 
     macs = CostModel(record(lambda: model(torch.zeros(5, 3, 7, 7)))).macs({})
@@ -77,7 +78,7 @@ def test_a_convolution_by_hand(record):
 
 
 @pytest.mark.parametrize("key_heads", [6, 2])
-def test_fused_attention_on_the_cpu_counts_like_the_products_that_it_fuses(record, key_heads):
+def test_fused_attention_on_the_cpu_counts_like_the_products_that_it_fuses(key_heads):
     query = torch.zeros(2, 6, 5, 8)
     key = torch.zeros(2, key_heads, 7, 8)
 
@@ -97,7 +98,7 @@ def value(*shape):
 
 def macs_of(name, *inputs, **arguments):
     operator = Operator(name, inputs, (), arguments, "")
-    return CostModel(Graph({}, {}, frozenset(), {}, (operator,), (), (), {})).macs({})
+    return CostModel(graph_of([operator])).macs({})
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_by_hand(name, inputs, expected):
     assert macs_of(name, *(value(*shape) for shape in inputs)) == expected
 
 
-def test_bilinear_uses_its_whole_weight_for_each_row(record):
+def test_bilinear_uses_its_whole_weight_for_each_row():
     model, rows = nn.Bilinear(4, 5, 3), 7
 
     graph = record(lambda: model(torch.zeros(rows, 4), torch.zeros(rows, 5)))
@@ -161,7 +162,7 @@ def test_bilinear_uses_its_whole_weight_for_each_row(record):
     assert CostModel(graph).macs({}) == rows * 4 * 5 * 3
 
 
-def test_a_fused_lstm_counts_like_its_cells(record):
+def test_a_fused_lstm_counts_like_its_cells():
     layer = nn.LSTM(8, 6, num_layers=2, bidirectional=True).eval()
     steps, batch = 3, 2
 

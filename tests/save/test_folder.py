@@ -8,7 +8,7 @@ from torch import nn
 
 from prunus.errors import SaveError
 from prunus.records import Cost, Kept, Plan, Report
-from prunus.save import read, read_manifest, write
+from prunus.save import files, read, read_manifest, write
 from prunus.shrink import shrink
 
 
@@ -217,7 +217,7 @@ def test_a_plan_that_cannot_be_applied_leaves_the_model_alone(folder, build, mon
     def fail(model, plan, *, in_place):
         raise SaveError("no")
 
-    monkeypatch.setattr("prunus.save.files.shrink", fail)
+    monkeypatch.setattr(files, "shrink", fail)
     model = build()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
@@ -228,7 +228,7 @@ def test_a_plan_that_cannot_be_applied_leaves_the_model_alone(folder, build, mon
 
 
 def test_a_cut_that_gives_other_shapes_is_not_filled_by_broadcasting(folder, build, monkeypatch):
-    monkeypatch.setattr("prunus.save.files.shrink", lambda model, plan, *, in_place: model)
+    monkeypatch.setattr(files, "shrink", lambda model, plan, *, in_place: model)
 
     with pytest.raises(SaveError, match=r"was cut to \(8, .*, the file holds \(4, "):
         read(folder, model=build())

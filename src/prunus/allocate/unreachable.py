@@ -5,9 +5,9 @@ from math import ceil, floor
 
 from prunus.allocate.base import Problem
 from prunus.errors import BudgetError
+from prunus.text import amount
 
 _SHOWN = 4  # frozen groups that the message lists
-_PREFIXES = ((10**12, " T"), (10**9, " G"), (10**6, " M"), (10**3, " k"), (1, ""))
 
 
 def unreachable(problem: Problem) -> BudgetError:
@@ -17,7 +17,8 @@ def unreachable(problem: Problem) -> BudgetError:
     given = ", ".join(f"{target}={getattr(problem.budget, target)}" for target in missed)
     figures = {t: (problem.cost(t, smallest), problem.cost(t, {})) for t in missed}
     has = " and ".join(
-        f"{_up(Fraction(figure, dense))} of the {problem.words[target]} ({_pair(figure, dense)})"
+        f"{_up(Fraction(figure, dense))} of the {problem.words[target]} "
+        f"({amount(figure)} of {amount(dense)})"
         for target, (figure, dense) in figures.items()
     )
     asks = [
@@ -78,9 +79,3 @@ def _down(share: Fraction) -> float:
 
 def _decimals(share: Fraction) -> int:
     return 10**3 if share >= Fraction(1, 100) else 10**6
-
-
-def _pair(figure: int, dense: int) -> str:
-    """Return "0.95 of 4.11 G"."""
-    scale, prefix = next(entry for entry in _PREFIXES if dense >= entry[0])
-    return f"{figure / scale:.4g} of {dense / scale:.4g}{prefix}"

@@ -29,4 +29,4 @@ def sized(model: nn.Module, plan: Plan) -> Iterator[None]:
         yield
     finally:
         for name, values in before.items():
-            vars(modules[name]).update(values)
+            modules[name].__dict__.update(values)

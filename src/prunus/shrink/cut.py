@@ -76,7 +76,8 @@ def rebind(
     cuts = {dense[name]: cut for name, cut in _cuts(plan).items() if name in dense}
     for group in optimizer.param_groups:
         group["params"] = [counterparts.get(param, param) for param in group["params"]]
-    for param in list(optimizer.state):
+    params = [param for param in optimizer.state if isinstance(param, nn.Parameter)]
+    for param in params:
         cut, state = cuts.get(param), optimizer.state.pop(param)
         for key, value in state.items():
             if cut is not None and isinstance(value, Tensor) and value.shape == cut.shape:

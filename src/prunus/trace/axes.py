@@ -20,7 +20,7 @@ SPACE = "position in space or time"
 Kind = Literal["leaf", "product", "sum"]
 
 
-class Mismatch(Exception):  # noqa: N818 - not an error of the user's; always caught by the tracer
+class Mismatch(Exception):
     """Two extents that must be equal cannot be made equal."""
 
 

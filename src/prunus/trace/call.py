@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from prunus.trace.axes import Mismatch, Node, fresh, freeze, mark_inexact, unify
+from prunus.trace.axes import Mismatch, Node, freeze, fresh, mark_inexact, unify
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,12 @@ def build(
             mark_inexact(node, f"its size is used as a number at {where}")
     dims = {name: recorder.dims_of(tensor) for name, tensor in sources.tensors.items()}
     ids = {id(tensor): name for name, tensor in sources.tensors.items()}
-    output_dims = {n: 0 for n in sources.tensors if n in sources.parameters} | _transposed(recorder.steps, ids)
+    output_dims = {n: 0 for n in sources.tensors if n in sources.parameters} | _transposed(
+        recorder.steps, ids
+    )
     names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
     values = _Values(names, ids)
-    tensors = {
-        name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()
-    }
+    tensors = {name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()}
     operators = tuple(_operator(step, values) for step in recorder.steps)
     traced = [
         SizeAttribute(attribute.module, attribute.path, extent_of(node, names))

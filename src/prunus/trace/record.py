@@ -5,14 +5,12 @@ sees the Python arguments, and so who supplied each size.
 """
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunus.inputs import tensors_in
@@ -57,9 +55,7 @@ class Recorder(TorchDispatchMode):
         self._known[id(tensor)] = (tensor, dims)
         return dims
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, then note it."""
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))

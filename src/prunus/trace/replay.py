@@ -79,7 +79,7 @@ def _shape_kept(value: Value, counts: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(size_kept(extent, counts) for extent in value.extents)
 
 
-class _Diverged(Exception):  # noqa: N818 - ends the run; never leaves this module
+class _Diverged(Exception):
     """The run need not go on."""
 
 

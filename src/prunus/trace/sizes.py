@@ -190,7 +190,7 @@ def _bind(origin: Origin | None, node: Node, where: str) -> None:
     match origin:
         case Attribute(node=None):
             origin.node = node
-        case Attribute(node=known, path=path):
+        case Attribute(node=Node() as known, path=path):
             _unify(known, node, f"both take their size from '{path}' at {where}")
         case Arithmetic(operator="*"):
             _bind_parts(origin, split, node, where)

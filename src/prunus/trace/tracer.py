@@ -43,7 +43,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         >>> [(axis.name, axis.size, axis.frozen_because) for axis in graph.axes.values()]
         [('0', 8, None), ('1', 2, 'model output'), ('0.in', 4, 'model input')]
     """
-    check_inputs(model, example_inputs)
+    _check_inputs(model, example_inputs)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     sources = _sources(model, mode)
     recorder = Recorder()
@@ -67,7 +67,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
     return build(model, recorder, sources, attributes)
 
 
-def check_inputs(model: nn.Module, inputs: Inputs) -> None:
+def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
     device = device_of(model)
     found = list(tensors_in(inputs))
     if not found:
@@ -85,9 +85,7 @@ def check_inputs(model: nn.Module, inputs: Inputs) -> None:
 
 def fake(tensor: Tensor, mode: FakeTensorMode) -> FakeTensor:
     """Return a tensor of the same shape, strides, type and device that holds nothing."""
-    empty = torch.empty_strided(
-        tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta"
-    )
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return FakeTensor(mode, empty, tensor.device)
 
 

@@ -43,9 +43,7 @@ class SizeWatcher(TorchFunctionMode):
         """Return the extent of each dim."""
         return self.recorder.dims_of(tensor).nodes
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function; give shapes with their origin; look at the sizes passed."""
         kwargs = kwargs or {}
         if func == _SHAPE or func is Tensor.size:
@@ -137,9 +135,7 @@ def _unflatten(
 
 
 @handles(torch.split, Tensor.split, torch.split_with_sizes, Tensor.split_with_sizes)
-def _split(
-    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
-) -> None:
+def _split(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
     given = args[1] if len(args) > 1 else next(iter(kwargs.values()))
     dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
     sizes = [given] * len(result) if isinstance(given, int) else given
@@ -149,9 +145,7 @@ def _split(
 
 
 @handles(torch.narrow, Tensor.narrow)
-def _narrow(
-    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
-) -> None:
+def _narrow(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
     source, dim, start, length = (*args, *kwargs.values())
     watcher.bind(length, watcher.nodes(result)[dim])
     watcher.bind_border(start, watcher.nodes(source)[dim])

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -42,14 +41,13 @@ class Recorder(TorchDispatchMode):
         return result
 
 
-@pytest.fixture
-def record() -> Callable[[Callable[[], Any]], Graph]:
+def record(function: Callable[[], Any]) -> Graph:
     """Run a function and return a graph of the operators that ran, without tensors."""
+    recorder = Recorder()
+    with torch.no_grad(), recorder:
+        function()
+    return graph_of(recorder.operators)
 
-    def run(function: Callable[[], Any]) -> Graph:
-        recorder = Recorder()
-        with torch.no_grad(), recorder:
-            function()
-        return Graph({}, {}, frozenset(), {}, tuple(recorder.operators), (), (), {})
 
-    return run
+def graph_of(operators: Sequence[Operator]) -> Graph:
+    return Graph({}, {}, frozenset(), {}, tuple(operators), (), (), {})

@@ -1,0 +1,42 @@
+"""Shows the docstrings of prunus as they are meant: an extension of griffe, named in mkdocs.yml.
+
+The google style knows "Examples:" and sections of several lines. Ours say "Example:", and put what
+is one sentence on the line of its title: "Cost: one pass over the data."
+"""
+
+import re
+from textwrap import dedent
+from typing import Any
+
+import griffe
+
+ONE_SENTENCE = re.compile(r"^([A-Z][a-z]+): (\S.*(?:\n {4}.*)*)", re.MULTILINE)
+
+
+def as_griffe_reads(docstring: str) -> str:
+    """Return a docstring whose sections griffe understands.
+
+    Example:
+        >>> print(as_griffe_reads("Cost: one pass\\n    over the data.\\n\\nExample:\\n    >>> 1"))
+        **Cost:** one pass
+        over the data.
+        <BLANKLINE>
+        Examples:
+            >>> 1
+    """
+    docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.MULTILINE)
+    return ONE_SENTENCE.sub(lambda found: f"**{found[1]}:** {_dedented(found[2])}", docstring)
+
+
+def _dedented(text: str) -> str:
+    first, _, rest = text.partition("\n")
+    return f"{first}\n{dedent(rest)}" if rest else first
+
+
+class DocstringStyle(griffe.Extension):
+    """Rewrites every docstring before it is parsed."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Rewrite the docstring of one object."""
+        if obj.docstring is not None:
+            obj.docstring.value = as_griffe_reads(obj.docstring.value)

@@ -17,12 +17,11 @@ def as_griffe_reads(docstring: str) -> str:
     """Return a docstring whose sections griffe understands.
 
     Example:
-        >>> print(as_griffe_reads("Cost: one pass\\n    over the data.\\n\\nExample:\\n    >>> 1"))
-        **Cost:** one pass
-        over the data.
+        >>> print(as_griffe_reads("Cost: one pass.\\n\\nExample:\\n    f()"))
+        **Cost:** one pass.
         <BLANKLINE>
         Examples:
-            >>> 1
+            f()
     """
     docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.MULTILINE)
     return ONE_SENTENCE.sub(lambda found: f"**{found[1]}:** {_dedented(found[2])}", docstring)

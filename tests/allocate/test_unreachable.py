@@ -73,7 +73,7 @@ channel_budgets = st.builds(
     min_units=st.integers(2, 9),
     multiple_of=st.integers(1, 4),
 )
-sizes = st.lists(st.integers(10, 400), min_size=1, max_size=4).map(
+sizes = st.lists(st.integers(10, 90), min_size=1, max_size=4).map(
     lambda values: {f"g{i}": value for i, value in enumerate(values)}
 )
 

@@ -247,8 +247,7 @@ def test_a_positional_one_fails() -> None:
         test_units_are_known_by_their_scores_alone(Positional(), "channel")
 
 
-def test_all_were_found() -> None:
-    assert {param.id for param in ALL} >= {"Uniform", "Global"}
-    assert {type(prunus.allocate.get(name)).__name__ for name in ("uniform", "global")} <= {
-        param.id for param in ALL
-    }
+def test_all_were_found_and_have_a_name() -> None:
+    found = {type(param.values[0]) for param in ALL}
+    assert found == {type(prunus.allocate.get(name)) for name in prunus.allocate.names()}
+    assert len(found) >= 2

@@ -29,9 +29,15 @@ __all__ = [
     "Uniform",
     "allocate",
     "get",
+    "names",
 ]
 
 _BY_NAME: Mapping[str, type[Allocator]] = {"uniform": Uniform, "global": Global}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `get` knows."""
+    return tuple(sorted(_BY_NAME))
 
 
 def get(allocation: str | Allocator) -> Allocator:

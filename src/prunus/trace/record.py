@@ -31,11 +31,11 @@ class Step:
     output_dims: tuple[Dims, ...]
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every ATen operator that runs under it, and follows the dims of its tensors."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[Step] = []
         # Tensors are kept alive, so that no other can take over an id.
         self._known: dict[int, tuple[Tensor, Dims]] = {}

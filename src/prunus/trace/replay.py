@@ -83,11 +83,11 @@ class _Diverged(Exception):
     """The run need not go on."""
 
 
-class _Checker(TorchDispatchMode):
+class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Compares every operator with the one that was traced."""
 
     def __init__(self, operators: Iterable[Operator], counts: Mapping[str, int]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._operators = tuple(operators)
         self._counts = counts
         self._done = 0

@@ -1,6 +1,7 @@
 """What every test and every doctest gets: fixed seeds, few threads, no dependence on time."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,9 @@ def fixed_seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
-def names_in_doctests(doctest_namespace: dict[str, object]) -> None:
-    """Let docstring examples use torch, nn and prunus without an import."""
+def doctests(
+    doctest_namespace: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let docstring examples use torch, nn and prunus without an import, in a folder of their own."""
+    monkeypatch.chdir(tmp_path)
     doctest_namespace.update(torch=torch, nn=nn, prunus=prunus)

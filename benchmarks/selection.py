@@ -1,7 +1,7 @@
 """Global magnitude selection over all weights: prunus against torch.nn.utils.prune.
 
-    python benchmarks/selection.py                      100 M weights, as in the table
-    python benchmarks/selection.py --numel 4_000_000    a quick look
+    python benchmarks/selection.py                                        # 100 M weights
+    python benchmarks/selection.py --numel 4_000_000 --output /dev/null   # a quick look
 
 Each side runs in a process of its own: it builds the same linear layers, chooses the weights of
 least magnitude over all layers and sets them to zero. The clock runs from the dense model to the
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from math import isqrt
@@ -38,7 +38,7 @@ LAYERS = 6
 PIECE = 2**18
 
 
-def build(numel: int, *, seed: int) -> nn.Module:
+def build(numel: int, *, seed: int) -> nn.Sequential:
     """Return `LAYERS` square linear layers without bias, of `numel` weights or a few less."""
     torch.manual_seed(seed)
     width = isqrt(numel // LAYERS)
@@ -51,7 +51,7 @@ def build(numel: int, *, seed: int) -> nn.Module:
 # -- the two sides ----------------------------------------------------------------------------
 
 
-def magnitudes(weights: dict[str, Tensor], name: str) -> Iterator[Tensor]:
+def magnitudes(weights: Mapping[str, Tensor], name: str) -> Iterator[Tensor]:
     """Yield |weight| of one tensor in pieces."""
     for piece in weights[name].detach().flatten().split(PIECE):
         yield piece.abs()
@@ -77,7 +77,7 @@ def zero(weight: Tensor, kept: Kept) -> None:
         np.multiply(piece, stays, out=piece)
 
 
-def with_prunus(model: nn.Module, sparsity: float) -> None:
+def with_prunus(model: nn.Sequential, sparsity: float) -> None:
     weights = dict(model.named_parameters())
     groups = {name: Group(name, "weight", w.numel(), members=()) for name, w in weights.items()}
     kept = allocate(
@@ -91,7 +91,7 @@ def with_prunus(model: nn.Module, sparsity: float) -> None:
         zero(weights[name], which)
 
 
-def with_torch(model: nn.Module, sparsity: float) -> None:
+def with_torch(model: nn.Sequential, sparsity: float) -> None:
     numel = DenseCosts(model).params({})
     zeros = numel - Budget(sparsity=sparsity).limit("sparsity", dense=numel)
     prune.global_unstructured(
@@ -101,7 +101,10 @@ def with_torch(model: nn.Module, sparsity: float) -> None:
     )
 
 
-SIDES: dict[str, Callable[[nn.Module, float], None]] = {"prunus": with_prunus, "torch": with_torch}
+SIDES: dict[str, Callable[[nn.Sequential, float], None]] = {
+    "prunus": with_prunus,
+    "torch": with_torch,
+}
 
 
 # -- measuring --------------------------------------------------------------------------------
@@ -197,6 +200,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="timed runs of prunus; torch has one")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=RESULT, help="where the figures go")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--zeros", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -213,8 +217,7 @@ def main() -> None:
         extra, share = measured["extra_bytes"] / 1e6, measured["extra_share"]
         print(f"{side:8}{measured['median_seconds']:7.2f} s {extra:8.1f} MB extra ({share:.3f})")
     print(f"{result['times_faster']:.1f} times faster, {result['swapped_ties']} ties swapped")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

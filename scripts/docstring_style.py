@@ -10,20 +10,23 @@ from typing import Any
 
 import griffe
 
-ONE_SENTENCE = re.compile(r"^([A-Z][a-z]+): (\S.*(?:\n {4}.*)*)", re.MULTILINE)
+ONE_SENTENCE = re.compile(r"(?<=\n)([A-Z][a-z]+): (\S.*(?:\n {4}.*)*)")
 
 
 def as_griffe_reads(docstring: str) -> str:
     """Return a docstring whose sections griffe understands.
 
     Example:
-        >>> print(as_griffe_reads("Cost: one pass.\\n\\nExample:\\n    f()"))
+        >>> print(as_griffe_reads("Cut.\\n\\nCost: one pass.\\n\\nExample:\\n    f()"))
+        Cut.
+        <BLANKLINE>
         **Cost:** one pass.
         <BLANKLINE>
         Examples:
             f()
     """
-    docstring = re.sub(r"^Example:$", "Examples:", docstring, flags=re.MULTILINE)
+    docstring = re.sub(r"(?<=\n)Example:\n", "Examples:\n", docstring)
+    docstring = re.sub(r"(?<=\n)Returns:\n {4}", "Returns: ", docstring)  # types are annotations
     return ONE_SENTENCE.sub(lambda found: f"**{found[1]}:** {_dedented(found[2])}", docstring)
 
 

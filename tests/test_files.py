@@ -1,4 +1,5 @@
 import os
+from stat import S_ISDIR
 
 import pytest
 
@@ -74,3 +75,17 @@ def test_reading_stops_at_the_limit(tmp_path):
     assert read_limited(tmp_path / "x", limit=5) == b"12345"
     with pytest.raises(SaveError, match="is larger than 4 bytes"):
         read_limited(tmp_path / "x", limit=4)
+
+
+def test_file_systems_that_cannot_sync_folders_are_fine(tmp_path, monkeypatch):
+    synced = os.fsync
+
+    def refuse_folders(descriptor):
+        if S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(22, "Invalid argument")
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    atomic_write(tmp_path / "x", "data")
+
+    assert (tmp_path / "x").read_text() == "data"

@@ -32,7 +32,8 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
         data: All of it; text is written as UTF-8.
 
     Raises:
-        SaveError: If the disk refuses. What was at `path` is untouched.
+        SaveError: If the disk refuses. The old file is there, whole (the new one if it was only
+            at the last step that the disk failed).
 
     Example:
         >>> import tempfile
@@ -62,13 +63,20 @@ def write_new(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk knows the new names in `folder`, where the system has a way to ask."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Wait until the disk knows the new names in `folder`, where there is a way to ask for that.
+
+    Windows has none, nor have some network and user-space file systems.
+    """
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def read_limited(path: str | Path, *, limit: int) -> bytes:

@@ -109,6 +109,8 @@ class Graph:
         unreached: Parameters that no operator read.
         output_dims: Per parameter the dim along which it makes new units; 0 but for transposed
             layouts.
+        on_real_tensors: Whether the model had to be run on real tensors, since it does not run
+            on ones that have only a shape.
     """
 
     axes: Mapping[str, Axis]
@@ -119,6 +121,7 @@ class Graph:
     attributes: tuple[SizeAttribute, ...]
     unreached: tuple[str, ...]
     output_dims: Mapping[str, int]
+    on_real_tensors: bool = False
 
 
 # -- units ------------------------------------------------------------------------------------

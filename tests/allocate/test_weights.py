@@ -1,5 +1,6 @@
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from prunus.allocate import Allocator, Budget, Counts, Global, Problem, Uniform
 from prunus.allocate.weights import Weights, share_out
 from prunus.errors import BudgetError
+from prunus.records import Scores
 
 Values = Mapping[str, list[float]]
 
@@ -113,6 +115,20 @@ def test_exactly_the_lowest_go_and_no_more(
         order = sorted(range(kept.size), key=lambda i, name=name: values[name][i])
         removed = {i for i, stays in enumerate(kept.mask().tolist()) if not stays}
         assert removed == set(order[: kept.size - counts[name]])
+
+
+@pytest.mark.parametrize("allocator", [Global(), Uniform()])
+def test_scores_are_read_three_times(allocator: Allocator) -> None:
+    problem = problem_of({"a": list(range(9)), "b": list(range(9))}, Budget(units=0.5))
+    reads: Counter[str] = Counter()
+
+    def stream(name: str) -> Iterator[torch.Tensor]:
+        reads[name] += 1
+        return problem.scores.stream(name)
+
+    counted = replace(problem, scores=Scores("Counted()", stream))
+    counted.kept(allocator(counted))
+    assert reads == {"a": 3, "b": 3}
 
 
 def test_global_is_one_threshold_over_all_groups() -> None:

@@ -14,6 +14,8 @@ from prunus.shrink import shrink
 
 WIDTH, SIZE = 8, 4
 
+collect_ignore = ["conftest.py"]  # it holds no doctests, and its name is not unique
+
 
 class Network(nn.Module):
     """A size in Python, tied weights, persistent and other buffers, a scalar, bfloat16."""

@@ -50,6 +50,7 @@ def which(folder, build, *models):
 
 
 def steps_of_a_write(tmp_path, model, plan):
+    write(tmp_path / "dry run", model=model, plan=plan)
     with pytest.MonkeyPatch.context() as patch:
         calls = fail_at(patch, 0, None)
         write(tmp_path / "dry run", model=model, plan=plan)
@@ -57,26 +58,23 @@ def steps_of_a_write(tmp_path, model, plan):
 
 
 def outcomes(tmp_path, small, other, plan, build, error):
-    """What the folder holds after a write was interrupted at each of its steps in turn."""
-    found = []
+    """Interrupt a write at each of its steps; yields what the folder holds then, and the error."""
     for step in range(1, steps_of_a_write(tmp_path, small, plan) + 1):
         folder = tmp_path / f"step {step}"
         write(folder, model=small, plan=plan)
-        with pytest.MonkeyPatch.context() as patch, pytest.raises((SaveError, Killed)):
+        with pytest.MonkeyPatch.context() as patch:
             fail_at(patch, step, error)
-            write(folder, model=other, plan=plan)
-        found.append(which(folder, build, small, other))
+            with pytest.raises((SaveError, Killed)) as raised:
+                write(folder, model=other, plan=plan)
+        yield which(folder, build, small, other), str(raised.value)
+
         write(folder, model=other, plan=plan)
         assert which(folder, build, small, other) == 1
-        assert sorted(path.name for path in folder.iterdir() if path.name[0] != ".") == [
-            "manifest.json",
-            "model.safetensors",
-        ]
-    return found
+        assert not (folder / NEW).exists()
 
 
 def test_killed_between_any_two_steps(tmp_path, small, other, plan, build):
-    found = outcomes(tmp_path, small, other, plan, build, Killed())
+    found = [held for held, _ in outcomes(tmp_path, small, other, plan, build, Killed())]
 
     assert found == sorted(found), "first the old model, from one step on the new one"
     assert set(found) == {0, 1}
@@ -85,7 +83,10 @@ def test_killed_between_any_two_steps(tmp_path, small, other, plan, build):
 def test_a_disk_that_fails_at_any_step(tmp_path, small, other, plan, build):
     full = OSError(errno.ENOSPC, "No space left on device")
 
-    assert set(outcomes(tmp_path, small, other, plan, build, full)) == {0, 1}
+    for held, message in outcomes(tmp_path, small, other, plan, build, full):
+        assert "No space left" in message
+        assert held == 0 or "before is intact" not in message
+        assert held == 1 or "holds the new model" not in message
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_what_a_full_or_forbidden_disk_says(folder, small, other, plan, build, c
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     with pytest.MonkeyPatch.context() as patch:
-        fail_at(patch, 2, OSError(code, os.strerror(code)))
+        fail_at(patch, 3, OSError(code, os.strerror(code)))
         with pytest.raises(SaveError, match=f"is intact\n  why:  .*\n  hint: .*{hint}"):
             write(folder, model=other, plan=plan)
 

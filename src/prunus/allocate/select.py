@@ -29,7 +29,8 @@ from prunus.records import Kept
 Piece: TypeAlias = npt.NDArray[np.float32]
 
 _DIGITS = 2**16
-_NEGATIVE = 2**15  # upper digits of negative numbers come first
+_16, _LOWER = np.uint32(16), np.uint32(_DIGITS - 1)
+_NEGATIVE = 2**15  # the upper half of a negative number is at least this
 
 
 @dataclass(frozen=True)
@@ -127,17 +128,16 @@ class _Histogram:
     @classmethod
     def upper(cls, pieces: Iterable[Piece]) -> "_Histogram":
         """Count the upper halves of all scores."""
-        count = _count((_bits(score) >> 16) + _NEGATIVE for score in pieces)
-        count[:_NEGATIVE] = count[:_NEGATIVE][::-1].copy()
-        return cls._of(count)
+        count = _count(_bits(score) >> _16 for score in pieces)
+        return cls._of(np.concatenate([count[_NEGATIVE:][::-1], count[:_NEGATIVE]]))
 
     @classmethod
     def lower(cls, pieces: Iterable[Piece], bucket: int) -> "_Histogram":
         """Count the lower halves of the scores whose upper half is `bucket`."""
-        half = _upper_bits(bucket)
-        bits = (_bits(score) for score in pieces)
-        count = _count(inside[inside >> 16 == half] & (_DIGITS - 1) for inside in bits)
-        return cls._of(count[::-1] if half < 0 else count)
+        half = _upper_half(bucket)
+        scores = (_bits(score) for score in pieces)
+        count = _count(bits[bits >> _16 == half] & _LOWER for bits in scores)
+        return cls._of(count[::-1] if half >= _NEGATIVE else count)
 
     @classmethod
     def _of(cls, count: npt.NDArray[np.int64]) -> "_Histogram":
@@ -167,25 +167,25 @@ def _crossing(
     return bisect_left(range(_DIGITS), remove, key=gone)
 
 
-def _count(digits: Iterable[npt.NDArray[np.int32]]) -> npt.NDArray[np.int64]:
+def _count(digits: Iterable[npt.NDArray[np.uint32]]) -> npt.NDArray[np.int64]:
     """Return how often each digit occurs, int64 (65536,)."""
     count = torch.zeros(_DIGITS, dtype=torch.int64)
     for digit in digits:
         # torch counts int32 as it is; numpy would copy it to int64 first
-        count += torch.bincount(torch.from_numpy(digit), minlength=_DIGITS)
+        count += torch.bincount(torch.from_numpy(digit.view(np.int32)), minlength=_DIGITS)
     return count.numpy()
 
 
-def _bits(score: Piece) -> npt.NDArray[np.int32]:
-    return (score + np.float32(0)).view(np.int32)
+def _bits(score: Piece) -> npt.NDArray[np.uint32]:
+    return (score + np.float32(0)).view(np.uint32)
 
 
-def _upper_bits(bucket: int) -> int:
-    """Return the upper half, as a signed number, of the floats in a bucket."""
-    return bucket - _NEGATIVE if bucket >= _NEGATIVE else -1 - bucket
+def _upper_half(bucket: int) -> int:
+    """Return the upper half of the bits of all floats in a bucket."""
+    return bucket - _NEGATIVE if bucket >= _NEGATIVE else _DIGITS - 1 - bucket
 
 
 def _float_of(bucket: int, digit: int) -> np.float32:
-    half = _upper_bits(bucket)
-    bits = half * _DIGITS + (_DIGITS - 1 - digit if half < 0 else digit)
-    return np.int32(bits).view(np.float32)
+    half = _upper_half(bucket)
+    low = _DIGITS - 1 - digit if half >= _NEGATIVE else digit
+    return np.uint32(half * _DIGITS + low).view(np.float32)

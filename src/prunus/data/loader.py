@@ -122,7 +122,11 @@ def _shifted(
     row_BH1 = (start[0] + torch.arange(height)).unsqueeze(2)
     column_B1W = (start[1] + torch.arange(width)).unsqueeze(1)
     item_B11 = torch.arange(size_B).reshape(-1, 1, 1)
-    return padded[item_B11, :, row_BH1, column_B1W].movedim(-1, 1)
+    shifted_BHWC = padded[item_B11, :, row_BH1, column_B1W]
+    # Copied, as a mere view has the strides of channels_last, and with these oneDNN writes past
+    # its memory in the backward of a 1x1 convolution of stride 2 that has fewer than 8 channels
+    # (github.com/uxlfoundation/oneDNN/issues/6035).
+    return shifted_BHWC.movedim(-1, 1).clone(memory_format=torch.contiguous_format)
 
 
 def set_epoch(data: Iterable[Any], epoch: int) -> None:

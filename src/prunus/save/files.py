@@ -65,10 +65,21 @@ def write(
 
     Raises:
         SaveError: If the folder holds something else, the model is not what the plan describes
-            or has no plain form, or the disk refuses. What was in the folder is intact.
+            or has no plain form, or the disk refuses. The folder holds the old model, whole, or
+            the new one if only the last step failed.
 
     Cost:
         One read of all tensors; one tensor more in memory. Needs room for old and new at once.
+
+    Example:
+        >>> import tempfile
+        >>> layer = nn.Linear(4, 3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(folder, model=layer, plan=Plan("weight", {}, {}))
+        ...     print(sorted(path.name for path in Path(folder).iterdir()))
+        ...     torch.equal(read(folder, model=nn.Linear(4, 3)).weight, layer.weight)
+        ['manifest.json', 'model.safetensors']
+        True
     """
     folder = Path(folder)
     check_storable(model)
@@ -94,7 +105,8 @@ def write(
         except (OSError, SaveError):
             _tidy(folder)
             raise
-        Path(folder / NEW_WEIGHTS).replace(folder / WEIGHTS)
+    with disk_errors(f"'{folder}' holds the new model, but not yet under its own name"):
+        (folder / NEW_WEIGHTS).replace(folder / WEIGHTS)
         sync_folder(folder)
         sync_folder(folder.parent)
 

@@ -29,6 +29,14 @@ def save_plan(plan: Plan, path: str | Path) -> None:
 
     Raises:
         SaveError: If the disk refuses, or the provenance has no JSON form.
+
+    Example:
+        >>> plan = Plan("channel", {"conv1": Kept.of(torch.tensor([True, False, True]))}, {})
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_plan(plan, f"{folder}/plan.json")
+        ...     load_plan(f"{folder}/plan.json").counts
+        {'conv1': 2}
     """
     atomic_write(path, seal({"plan": plan_to_json(plan)}, format=FORMAT, version=VERSION))
 
@@ -38,6 +46,14 @@ def load_plan(path: str | Path) -> Plan:
 
     Raises:
         SaveError: If the file is missing, altered, newer, or something else.
+
+    Example:
+        >>> import tempfile
+        >>> plan = Plan("channel", {}, {}, provenance={"seed": 0})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_plan(plan, f"{folder}/plan.json")
+        ...     load_plan(f"{folder}/plan.json").provenance
+        {'seed': 0}
     """
     text = read_limited(path, limit=LIMIT)
     return plan_from_json(unseal(text, format=FORMAT, version=VERSION, path=path).get("plan"))

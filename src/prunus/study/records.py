@@ -1,7 +1,7 @@
 """What a study writes down: one Run a line of `results.jsonl`, and the facts that all runs share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 
@@ -40,6 +40,7 @@ class Run:
         recover_seconds: To recover.
         agreement: Largest difference between masked and shrunk.
         kept: Per group (units kept, units).
+        folder: Where the model is, below the folder of the study; None where it was not kept.
     """
 
     strategy: str
@@ -68,6 +69,36 @@ class Run:
     recover_seconds: float
     agreement: float | None
     kept: Mapping[str, tuple[int, int]]
+    folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A strategy that could not meet a budget; the study went on without it.
+
+    Attributes:
+        strategy: Its name.
+        kind: See `Run`.
+        granularity: See `Run`.
+        budget: See `Run`.
+        target: See `Run`.
+        fraction: See `Run`.
+        seed: See `Run`.
+        what: What the BudgetError says.
+        why: The cause.
+        hint: What to do about it.
+    """
+
+    strategy: str
+    kind: Literal["pruned", "control", "scratch"]
+    granularity: str
+    budget: str
+    target: str
+    fraction: float
+    seed: int
+    what: str
+    why: str
+    hint: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +115,12 @@ class Facts:
         threads: CPU threads.
         seeds: Of the study.
         versions: Of prunus, torch, python; the kind of processor.
-        fingerprint: Hash of the dense weights and of all settings.
+        fingerprint: Hash of the dense weights, of the settings and of what they do on the test
+            items.
+        settings: How the study was asked for: strategies, budgets, loss, metric.
+        epochs: Of training, by purpose: "dense", "recovery" (what every pruned model gets in
+            all), "penalty" (what the penalised strategies spend of that before the cut) and
+            "scratch" (dense and recovery together).
     """
 
     title: str
@@ -97,11 +133,20 @@ class Facts:
     seeds: tuple[int, ...]
     versions: Mapping[str, str]
     fingerprint: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A finished, or half finished, comparison."""
+    """A finished, or half finished, comparison.
+
+    Attributes:
+        facts: What all runs share.
+        runs: In the order in which they ran.
+        failures: What could not run, because no plan meets the budget.
+    """
 
     facts: Facts
     runs: tuple[Run, ...]
+    failures: tuple[Failure, ...] = ()

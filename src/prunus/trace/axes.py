@@ -237,7 +237,8 @@ def equal_parts(node: Node, number: int) -> list[Node]:
 
     All pieces share one extent, so that they are equal after a cut too.
     """
-    _, inner = split(node, number)
+    outer, inner = split(node, number)
+    freeze(outer, "number of equal parts")
     return [inner] * number
 
 

@@ -89,10 +89,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @cache
 def _rule_for(func: Any) -> Rule | None:
-    found = RULES.get(func._schema.name.split("::")[1])
-    if found is None and torch.Tag.pointwise in func.tags:
-        return pointwise  # PyTorch's own word that the operator treats elements alike
+    name = func._schema.name.split("::")[1]
+    found = RULES.get(name) or RULES.get(name.removesuffix("_"))
+    if found is None and _is_pointwise(func, name):
+        return pointwise
     return found
+
+
+def _is_pointwise(func: Any, name: str) -> bool:
+    """Whether PyTorch itself says that the operator, or the one that it does in place, is."""
+    if torch.Tag.pointwise in func.tags:
+        return True
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
+    return bool(overloads) and all(torch.Tag.pointwise in each.tags for each in overloads)
 
 
 @cache

@@ -4,8 +4,8 @@ Every operator must run, in the same order, and make the shapes that the plan sa
 is found here, with the user's line, and never in the user's hands.
 """
 
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunus.extents import axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.records import Graph, Operator, Value
-from prunus.trace.tracer import fake, quiet, run
+from prunus.trace.tracer import quiet, run, stand_in
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,24 @@ def replay(
         graph: The trace.
         counts: Axis name -> units kept.
 
+    A model that had to be traced on real tensors may do other things for other values; then only
+    an error counts as divergence.
+
     Cost: about that of a trace; the model's tensors are not touched.
     """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = None if graph.on_real_tensors else FakeTensorMode(allow_non_fake_inputs=True)
     real = dict(model.named_parameters()) | dict(model.named_buffers())
     tensors = {
         name: _resized(real[name], value, counts, mode) for name, value in graph.tensors.items()
     }
-    fakes = map_tensors(lambda tensor: fake(tensor, mode), inputs)
-    checker = _Checker(graph.operators, counts)
+    stand_ins = map_tensors(lambda tensor: stand_in(tensor, mode), inputs)
+    checker = _Checker(graph.operators, counts, compare=mode is not None)
     with ExitStack() as stack:
         stack.enter_context(quiet(model))
-        stack.enter_context(mode)
+        stack.enter_context(mode or nullcontext())
         stack.enter_context(checker)
         try:
-            run(model, tensors, graph.aliases, fakes)
+            run(model, tensors, graph.aliases, stand_ins)
         except _Diverged:
             pass
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
@@ -67,11 +70,13 @@ def replay(
 
 
 def _resized(
-    tensor: Tensor, value: Value, counts: Mapping[str, int], mode: FakeTensorMode
+    tensor: Tensor, value: Value, counts: Mapping[str, int], mode: FakeTensorMode | None
 ) -> Tensor:
     shape = _shape_kept(value, counts)
+    if mode is None:
+        return tensor.detach()[tuple(slice(size) for size in shape)].clone()
     if shape == value.shape:
-        return fake(tensor, mode)
+        return stand_in(tensor, mode)
     return FakeTensor(mode, torch.empty(shape, dtype=tensor.dtype, device="meta"), tensor.device)
 
 
@@ -83,13 +88,27 @@ class _Diverged(Exception):
     """The run need not go on."""
 
 
-class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Compares every operator with the one that was traced."""
+# Whether these run depends on strides and on who is looking. What they do wrong shows in the next
+# operator that computes.
+_LAYOUT = frozenset(
+    {
+        "_reshape_alias", "_unsafe_view", "alias", "as_strided_", "clone", "contiguous", "detach",
+        "detach_", "lift_fresh", "reshape", "view",
+    }
+)  # fmt: skip
 
-    def __init__(self, operators: Iterable[Operator], counts: Mapping[str, int]) -> None:
+
+class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Compares every operator that computes with the one that was traced."""
+
+    def __init__(
+        self, operators: Sequence[Operator], counts: Mapping[str, int], *, compare: bool
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._operators = tuple(operators)
+        self._operators = operators
+        self._places = [k for k, each in enumerate(operators) if each.name not in _LAYOUT]
         self._counts = counts
+        self._compares = compare
         self._done = 0
         self.found: Divergence | None = None
 
@@ -97,29 +116,45 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operator; stop the run where it is not what the plan predicts."""
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
-        if outputs and func.namespace != "prim":
-            self._compare(func._schema.name.split("::")[1], outputs)
+        name = func._schema.name.split("::")[1]
+        if outputs and func.namespace != "prim" and name not in _LAYOUT:
+            if self._compares:
+                self._compare(name, outputs)
             self._done += 1
         return result
 
     def _compare(self, name: str, outputs: tuple[Tensor, ...]) -> None:
-        if self._done >= len(self._operators) or self._operators[self._done].name != name:
+        due = self._due()
+        if due is None or due.name != name:
             self.fail(f"'{name}' runs, which did not run there before")
             raise _Diverged
         shapes = tuple(tuple(tensor.shape) for tensor in outputs)
-        expected = self._operators[self._done].outputs
-        predicted = tuple(_shape_kept(value, self._counts) for value in expected)
+        predicted = tuple(_shape_kept(value, self._counts) for value in due.outputs)
         if shapes != predicted:
             self.fail(f"makes {_list(shapes)} where the plan predicts {_list(predicted)}")
             raise _Diverged
 
+    def _due(self) -> Operator | None:
+        """Return the operator that should run next."""
+        if self._done >= len(self._places):
+            return None
+        return self._operators[self._places[self._done]]
+
     def fail(self, what: str) -> None:
-        """Note that the operator under way diverges."""
-        operator = self._operators[min(self._done, len(self._operators) - 1)]
-        values = [v for v in (*operator.inputs, *operator.outputs) if v is not None]
-        axes = frozenset(axis for v in values for extent in v.extents for axis in axes_of(extent))
-        cut = axes & self._counts.keys()
+        """Note that what is under way diverges: an operator, or the views that lead to it."""
+        last = self._places[min(self._done, len(self._places)) - 1] if self._done else -1
+        due = self._places[self._done] if self._due() else len(self._operators) - 1
+        involved = self._operators[last + 1 : due + 1] or self._operators[-1:]
+        cut = frozenset(axis for each in involved for axis in _axes(each)) & self._counts.keys()
+        operator = involved[-1]
         self.found = Divergence(cut, f"{operator.name} at {operator.location}: {what}")
+
+
+def _axes(operator: Operator) -> Iterator[str]:
+    for value in (*operator.inputs, *operator.outputs):
+        if value is not None:
+            for extent in value.extents:
+                yield from axes_of(extent)
 
 
 def _list(shapes: tuple[tuple[int, ...], ...]) -> str:

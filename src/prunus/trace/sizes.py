@@ -7,6 +7,7 @@ of themselves. They are ints in every other respect, and survive + - * // so tha
 literal in the user's source.
 """
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,16 +140,39 @@ def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
     is put back afterwards, those that `forward` set included. Yields the origins handed out.
     """
     attributes: list[Attribute] = []
-    before = [(module, dict(vars(module))) for module in model.modules()]
+    before = [_Snapshot(module) for module in model.modules()]
     try:
         for name, module in model.named_modules():
             for attribute, value in list(vars(module).items()):
                 vars(module)[attribute] = _tag(value, name, attribute, attributes)
         yield attributes
     finally:
-        for module, values in before:
-            vars(module).clear()
-            vars(module).update(values)
+        for snapshot in before:
+            snapshot.restore()
+
+
+class _Snapshot:
+    """The attributes of a module, and what its own dicts, lists and sets hold."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._values = dict(vars(module))
+        self._contents = [
+            (value, copy.copy(value))
+            for value in self._values.values()
+            if isinstance(value, dict | list | set)
+        ]
+
+    def restore(self) -> None:
+        """Put all back. Hooks that `forward` registered go; dicts stay the same objects."""
+        self._module.__dict__.clear()
+        self._module.__dict__.update(self._values)
+        for container, content in self._contents:
+            if isinstance(container, list):
+                container[:] = content
+            elif container != content or list(container) != list(content):
+                container.clear()
+                container.update(content)
 
 
 def _tag(value: Any, module: str, path: str, attributes: list[Attribute]) -> Any:
@@ -188,6 +212,9 @@ def bind(size: int, node: Node) -> Claim:
 
 def _bind(origin: Origin | None, node: Node, where: str) -> None:
     match origin:
+        case None:
+            if node.size > 1:
+                freeze(node, f"size {node.size} is a literal at {where}")
         case Attribute(node=None):
             origin.node = node
         case Attribute(node=Node() as known, path=path):

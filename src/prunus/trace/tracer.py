@@ -1,7 +1,8 @@
 """Run a model once, unchanged, and return its Graph."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +26,8 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
     """Run `model` once on fake tensors and write down what every tensor dim is made of.
 
     Nothing is computed and no memory is taken: the run is in eval mode, without gradients, on
-    tensors that have only a shape. The model is left exactly as it was.
+    tensors that have only a shape. A model that does not run on such tensors, as where its control
+    flow reads values, is run on copies of its real ones. The model is left exactly as it was.
 
     Args:
         model: Any module that runs eagerly.
@@ -44,19 +46,26 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         [('0', 8, None), ('1', 2, 'model output'), ('0.in', 4, 'model input')]
     """
     _check_inputs(model, example_inputs)
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    try:
+        return _record(model, example_inputs, FakeTensorMode(allow_non_fake_inputs=True))
+    except Exception:  # noqa: BLE001 - whatever is the model's own fault is raised again below
+        return _record(model, example_inputs, None)
+
+
+def _record(model: nn.Module, example_inputs: Inputs, mode: FakeTensorMode | None) -> Graph:
+    """Run once, on fake tensors of `mode` or, where it is None, on real ones."""
     sources = _sources(model, mode)
     recorder = Recorder()
     for name, tensor in sources.tensors.items():
         zero = (name in sources.parameters,) * tensor.dim()
         recorder.learn(tensor, Dims(tuple(fresh(size) for size in tensor.shape), zero))
-    inputs = map_tensors(lambda tensor: fake(tensor, mode), example_inputs)
+    inputs = map_tensors(lambda tensor: stand_in(tensor, mode), example_inputs)
     for tensor in tensors_in(inputs):
         recorder.learn(tensor, fixed(tensor.shape, "model input"))
     with ExitStack() as stack:
         attributes = stack.enter_context(tagged(model))
         stack.enter_context(quiet(model))
-        stack.enter_context(mode)
+        stack.enter_context(mode or nullcontext())
         stack.enter_context(recorder)
         watcher = stack.enter_context(SizeWatcher(recorder))
         outputs = run(model, sources.tensors, sources.aliases, inputs)
@@ -64,7 +73,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         for node in recorder.dims_of(tensor).nodes:
             freeze(node, "model output")
     settle(watcher.claims)
-    return build(model, recorder, sources, attributes)
+    return replace(build(model, recorder, sources, attributes), on_real_tensors=mode is None)
 
 
 def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
@@ -83,14 +92,16 @@ def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
             )
 
 
-def fake(tensor: Tensor, mode: FakeTensorMode) -> FakeTensor:
-    """Return a tensor of the same shape, strides, type and device that holds nothing."""
+def stand_in(tensor: Tensor, mode: FakeTensorMode | None) -> Tensor:
+    """Return a fake tensor of the same shape, strides, type and device; without a mode a copy."""
+    if mode is None:
+        return tensor.detach().clone()
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     return FakeTensor(mode, empty, tensor.device)
 
 
-def _sources(model: nn.Module, mode: FakeTensorMode) -> Sources:
-    """Make a fake twin of every parameter and buffer; tied ones share theirs."""
+def _sources(model: nn.Module, mode: FakeTensorMode | None) -> Sources:
+    """Make a stand-in for every parameter and buffer; tied ones share theirs."""
     first: dict[int, str] = {}
     tensors: dict[str, Tensor] = {}
     aliases: dict[str, str] = {}
@@ -100,7 +111,7 @@ def _sources(model: nn.Module, mode: FakeTensorMode) -> Sources:
             aliases[name] = first[id(tensor)]
         else:
             first[id(tensor)] = name
-            tensors[name] = fake(tensor, mode)
+            tensors[name] = stand_in(tensor, mode)
     return Sources(tensors, frozenset(parameters) - aliases.keys(), aliases)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from prunus.trace.axes import Mismatch, Node, cut, freeze, split
+from prunus.trace.axes import Mismatch, Node, cut, freeze, mark_inexact, split
 from prunus.trace.location import user_line
 from prunus.trace.record import Recorder
 from prunus.trace.sizes import Claim, DimSize, TaggedInt, bind
@@ -58,7 +58,8 @@ class SizeWatcher(TorchFunctionMode):
 
     def bind(self, size: int, node: Node) -> None:
         """Note that `size`, as the user's code wrote it, sizes `node`."""
-        self.claims.append(bind(size, node))
+        if size not in (-1, 1):  # -1 is worked out by PyTorch
+            self.claims.append(bind(size, node))
 
     def bind_all(self, sizes: Sequence[Any], nodes: Sequence[Node]) -> None:
         """Bind each size to the node at its place."""
@@ -204,3 +205,14 @@ def weight_rank(args: Sequence[Any], kwargs: dict[str, Any]) -> int:
 
 handles(torch.conv1d, torch.conv2d, torch.conv3d)(_conv_groups(6))
 handles(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)(_conv_groups(6))
+
+
+@handles(functional.scaled_dot_product_attention)
+def _attention_scale(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    """PyTorch works the scale out of the width where none is given, however it then goes on."""
+    if kwargs.get("scale") is None:
+        query = args[0] if args else kwargs["query"]
+        reason = f"the scale of the scores follows the width, at {user_line()}"
+        mark_inexact(watcher.nodes(query)[-1], reason)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from prunus.trace.axes import Mismatch, Node, factors, fresh, product, split
 from prunus.trace.call import Call, Dims, fixed, rule
 
@@ -136,3 +138,20 @@ def unfold(call: Call) -> Dims:
     windows = inputs.replaced(dim, fresh(shape[dim], "number of windows"), zero=False)
     inside = fresh(shape[-1], "position in a window")
     return Dims((*windows.nodes, inside), (*windows.zero, False))
+
+
+@rule("as_strided_")
+def restride(call: Call) -> Dims:
+    """Change the memory format, as PyTorch does by itself for channels last."""
+    inputs, result = call.dims("self"), call.outputs[0]
+    same = tuple(node.size for node in inputs.nodes) == tuple(result.shape)
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if same and (
+        result.is_contiguous()
+        or (
+            result.dim() in formats
+            and result.is_contiguous(memory_format=formats[result.dim()])
+        )
+    ):
+        return inputs
+    raise Mismatch("lays the memory out anew")

@@ -1,0 +1,255 @@
+"""The charts of a report, as plotly reads them. None where the study has nothing to draw."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any, Literal
+
+from prunus.study.analysis import Analysis, Cell, Estimate
+from prunus.study.report.blocks import Chart
+from prunus.study.report.scales import (
+    FAINT,
+    GREY,
+    AccuracyScale,
+    Style,
+    accuracy_scale,
+    layout,
+    ratio_axis,
+    share_axis,
+    styles,
+)
+from prunus.study.words import digits_of, percent, place, places, spread, times
+
+_DODGE = 1.013  # neighbours at one budget stand this factor apart, so that intervals are seen
+
+Figure = Literal["macs", "params"]
+_WORDS = {"macs": "MACs", "params": "parameters"}
+
+
+# -- accuracy against size ----------------------------------------------------------------------
+
+
+def kept_share(cell: Cell, figure: Figure, found: Analysis) -> float:
+    """Return which share of the dense figure is left; of the parameters, those that are not zero."""
+    if figure == "macs":
+        left = cell.mean(lambda run: run.macs)
+    elif found.zeros_only(cell):
+        left = cell.mean(lambda run: run.nonzero)
+    else:
+        left = cell.mean(lambda run: run.params)
+    return left / float(found.facts.dense[figure])
+
+
+def accuracy_chart(found: Analysis, granularity: str, figure: Figure) -> Chart | None:
+    """Accuracy after recovery against what is left of a figure, a line per strategy."""
+    cells = found.within(granularity)
+    if figure == "macs" and granularity in found.zeroed:
+        return None
+    dense = float(found.facts.dense["accuracy"])
+    accuracies = [dense, dense - found.facts.margin, *(cell.accuracy for cell in cells)]
+    scale = accuracy_scale(accuracies, items=found.facts.items)
+    ceiling = 1 - (1 - max(accuracies)) / 2  # some room for whiskers
+    looks = styles(found)
+    present = [name for name in found.strategies if any(c.strategy == name for c in cells)]
+    data = []
+    for position, strategy in enumerate(present):
+        own = [cell for cell in cells if cell.strategy == strategy]
+        shift = _DODGE ** (position - (len(present) - 1) / 2)
+        data.append(_line(own, figure, found, scale=scale, look=looks[strategy], shift=shift))
+    shares = [100 * kept_share(cell, figure, found) for cell in cells]
+    left = "non-zero " if granularity in found.zeroed else ""
+    title = f"Accuracy after recovery against {left}{_WORDS[figure]} kept, {granularity} level"
+    return Chart(
+        name=f"accuracy-{figure}-{found.granularities.index(granularity)}",
+        title=title,
+        caption=_accuracy_caption(found, stretched=scale.stretched),
+        alt=f"Line chart. {title}. {_best_and_worst(found, granularity)}",
+        height=480,
+        data=tuple(data),
+        layout=layout(
+            "plane",
+            xaxis=share_axis(shares, f"{left}{_WORDS[figure]} kept (log scale)"),
+            yaxis=scale.axis([*accuracies, ceiling]),
+            shapes=_dense_lines(found, scale),
+            annotations=[_dense_note(found, scale)],
+        ),
+    )
+
+
+def _line(
+    cells: Sequence[Cell],
+    figure: Figure,
+    found: Analysis,
+    *,
+    scale: AccuracyScale,
+    look: Style,
+    shift: float,
+) -> dict[str, Any]:
+    ends = [_ends(cell, scale) for cell in cells]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": escape(cells[0].strategy),
+        "x": [100 * kept_share(cell, figure, found) * shift for cell in cells],
+        "y": [middle for _, middle, _ in ends],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [upper - middle for _, middle, upper in ends],
+            "arrayminus": [middle - lower for lower, middle, _ in ends],
+            "thickness": 1.2,
+            "width": 3,
+        },
+        "line": {"color": look.colour, "dash": look.dash, "width": 2},
+        "marker": {"symbol": look.marker, "size": 8, "color": look.colour},
+        "text": [_hover(cell, found) for cell in cells],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _ends(cell: Cell, scale: AccuracyScale) -> tuple[float, float, float]:
+    value = _accuracy(cell)
+    reach = value.reach or 0.0
+    lower, upper = max(value.mean - reach, 0.0), min(value.mean + reach, 1.0)
+    return scale.place(lower), scale.place(value.mean), scale.place(upper)
+
+
+def _accuracy(cell: Cell) -> Estimate:
+    found = cell.over_seeds(lambda run: run.accuracy)
+    return found or Estimate(mean=cell.accuracy, reach=None)
+
+
+def _hover(cell: Cell, found: Analysis) -> str:
+    accuracy = spread(_accuracy(cell), digits_of(found.facts.items))
+    return f"<b>{escape(cell.strategy)}</b>, {place(cell.point)}<br>{accuracy}<br>{cell.verdict}"
+
+
+def _dense_lines(found: Analysis, scale: AccuracyScale) -> list[dict[str, Any]]:
+    dense, margin = found.facts.dense["accuracy"], found.facts.margin
+    wide = {"xref": "paper", "x0": 0, "x1": 1, "layer": "between"}
+    return [
+        {
+            **wide,
+            "type": "rect",
+            "y0": scale.place(dense - margin),
+            "y1": scale.place(dense),
+            "fillcolor": FAINT,
+            "line": {"width": 0},
+        },
+        {
+            **wide,
+            "type": "line",
+            "y0": scale.place(dense),
+            "y1": scale.place(dense),
+            "line": {"color": GREY, "width": 1.5},
+        },
+    ]
+
+
+def _dense_note(found: Analysis, scale: AccuracyScale) -> dict[str, Any]:
+    dense = found.facts.dense["accuracy"]
+    return {
+        "text": f"dense {percent(dense, digits_of(found.facts.items))}",
+        "xref": "paper",
+        "x": 1,
+        "xanchor": "right",
+        "y": scale.place(dense),
+        "yanchor": "bottom",
+        "showarrow": False,
+    }
+
+
+def _accuracy_caption(found: Analysis, *, stretched: bool) -> str:
+    many = len(found.facts.seeds) > 1
+    parts = [
+        "The line is the dense model, the band below it the margin.",
+        f"Whiskers are 95 % intervals over {len(found.facts.seeds)} seeds."
+        if many
+        else "With one seed there are no intervals.",
+        "Points of one budget stand a little apart so that they can be seen.",
+    ]
+    if stretched:
+        parts.append("The scale is stretched towards 100 %: equal steps are equal ratios of errors.")
+    return " ".join(parts)
+
+
+def _best_and_worst(found: Analysis, granularity: str) -> str:
+    sentences = []
+    for point in found.points:
+        if point.granularity == granularity:
+            cells = sorted(found.at(point), key=lambda cell: cell.accuracy)
+            best, worst = (f"{c.strategy} ({percent(c.accuracy)})" for c in (cells[-1], cells[0]))
+            sentences.append(f"At {place(point)} the best is {best}, the worst {worst}.")
+    return " ".join(sentences)
+
+
+# -- measured speed -----------------------------------------------------------------------------
+
+
+def speed_chart(found: Analysis) -> Chart | None:
+    """Measured speed-up against the reduction of MACs, a point per strategy and budget."""
+    dense = float(found.facts.dense["macs"])
+    looks = styles(found)
+    data: list[dict[str, Any]] = []
+    largest = 1.0
+    for position, strategy in enumerate(found.strategies):
+        shift = _DODGE ** (position - (len(found.strategies) - 1) / 2)
+        points = [
+            (dense / cell.mean(lambda run: run.macs), cell.speed_up.mean, cell)
+            for cell in found.of(strategy)
+            if cell.speed_up is not None and not found.zeros_only(cell)
+        ]
+        if points:
+            data.append(_speed_points(points, looks[strategy], shift=shift))
+            largest = max([largest, *(max(less, faster) for less, faster, _ in points)])
+    if not data:
+        return None
+    line = {"type": "line", "layer": "between", "x0": 0.5, "x1": 1000}
+    title = "Measured speed-up against the reduction of MACs"
+    return Chart(
+        name="speed",
+        title=title,
+        caption=f"Batch {found.facts.batch}, {_threads(found)}. On the slanted line a network is "
+        "faster by as much as it has fewer MACs; below it, less. Below the level line it is slower. "
+        "Neighbours stand a little apart, along the slanted line.",
+        alt=f"Scatter chart. {title}. Largest measured speed-up: "
+        f"{times(max(max(trace['y']) for trace in data))}.",
+        height=460,
+        data=tuple(data),
+        layout=layout(
+            "plane",
+            xaxis=ratio_axis(largest, "MACs of the dense model over MACs of the result"),
+            yaxis=ratio_axis(largest, "measured speed-up"),
+            shapes=[
+                {**line, "y0": 0.5, "y1": 1000, "line": {"color": GREY, "width": 1.5}},
+                {**line, "y0": 1, "y1": 1, "line": {"color": GREY, "width": 1, "dash": "dot"}},
+            ],
+        ),
+    )
+
+
+def _speed_points(
+    points: Sequence[tuple[float, float, Cell]], look: Style, *, shift: float
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": escape(points[0][2].strategy),
+        "x": [less * shift for less, _, _ in points],
+        "y": [faster * shift for _, faster, _ in points],
+        "marker": {
+            "symbol": f"{look.marker}-open",
+            "size": 10,
+            "color": look.colour,
+            "line": {"width": 2},
+        },
+        "text": [
+            f"<b>{escape(cell.strategy)}</b>, {cell.point.granularity}, {place(cell.point)}<br>"
+            f"{times(less)} fewer MACs, {times(faster)} as fast"
+            for less, faster, cell in points
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _threads(found: Analysis) -> str:
+    return f"{found.facts.threads} thread{'' if found.facts.threads == 1 else 's'}"

@@ -1,0 +1,237 @@
+"""How the charts of a report look: one style per strategy, and scales that show what matters."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal
+
+from prunus.study.analysis import Analysis
+
+# Told apart on a light and on a dark page (contrast of 3.5 or more on both), and by most
+# colour-blind readers; marker and dash tell them apart without colour.
+COLOURS = (
+    "#3579c4",
+    "#d0662a",
+    "#1f8f63",
+    "#8f63c9",
+    "#cc3f56",
+    "#1691a8",
+    "#c44f97",
+    "#97801c",
+)
+GREY = "#7d8590"
+FAINT = "rgba(125,133,144,0.18)"
+_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon")
+_DASHES = ("solid", "8px,3px", "2px,2px", "10px,3px,2px,3px", "14px,4px")
+_LABEL = 20  # characters of a name beside an axis
+
+_TICKS = (
+    *(0.9999, 0.9998, 0.9995, 0.999, 0.998, 0.997, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96),
+    *(0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0),
+)
+_SHARES = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
+_APART = 0.07  # of the axis, at least between two ticks
+_STRETCH = 5.0  # largest error over smallest, from which on the scale is stretched
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a strategy is drawn."""
+
+    colour: str
+    marker: str
+    dash: str
+
+
+def styles(found: Analysis) -> Mapping[str, Style]:
+    """Return a style per strategy: the same in all charts; grey for what is no strategy."""
+    controls = {
+        "control": Style(colour=GREY, marker="x", dash="5px,4px"),
+        "scratch": Style(colour=GREY, marker="star", dash="1px,3px"),
+    }
+    chosen = {}
+    pruned = 0
+    for strategy in found.strategies:
+        kind = found.of(strategy)[0].kind
+        if kind == "pruned":
+            chosen[strategy] = Style(
+                colour=COLOURS[pruned % len(COLOURS)],
+                marker=_MARKERS[pruned % len(_MARKERS)],
+                dash=_DASHES[pruned % len(_DASHES)],
+            )
+            pruned += 1
+        else:
+            chosen[strategy] = controls[kind]
+    return chosen
+
+
+def label(name: str) -> str:
+    """Return a name short enough for an axis, and safe in plotly's text.
+
+    Example:
+        >>> label("block2.shortcut.0.weight"), label("<b>")
+        ('block2.sho…0.weight', '&lt;b&gt;')
+    """
+    if len(name) > _LABEL:
+        name = f"{name[: _LABEL // 2]}…{name[-(_LABEL // 2 - 1) :].lstrip('.')}"
+    return escape(name)
+
+
+# -- scales -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyScale:
+    """Where an accuracy stands on an axis.
+
+    Where some networks make many times the errors of others, the scale is stretched towards
+    100 %, so that both a collapse and half a point are seen: equal steps are equal ratios of
+    errors.
+
+    Attributes:
+        stretched: Whether it is.
+        least: Smallest error that is shown, half a test item.
+    """
+
+    stretched: bool
+    least: float
+
+    def place(self, accuracy: float) -> float:
+        """Return the position of an accuracy."""
+        if not self.stretched:
+            return 100 * accuracy
+        return -math.log10(min(max(1 - accuracy, self.least), 1.0))
+
+    def axis(self, accuracies: Sequence[float]) -> dict[str, Any]:
+        """Return plotly's axis for accuracies from the least to the largest of these."""
+        low, high = self.place(min(accuracies)), self.place(max(accuracies))
+        pad = 0.05 * (high - low) or 1.0
+        axis: dict[str, Any] = {"range": [low - pad, high + pad], "zeroline": False}
+        if not self.stretched:
+            return axis | {"ticksuffix": " %"}
+        shown: list[float] = []
+        last = high + pad
+        for tick in _TICKS:
+            if low - pad <= self.place(tick) <= last:
+                shown.append(tick)
+                last = self.place(tick) - _APART * (high - low)
+        return axis | {
+            "tickvals": [self.place(tick) for tick in shown],
+            "ticktext": [f"{100 * tick:g} %" for tick in shown],
+        }
+
+
+def accuracy_scale(accuracies: Iterable[float], *, items: int) -> AccuracyScale:
+    """Return the scale that shows all of these accuracies."""
+    least = 0.5 / items
+    errors = [max(1 - accuracy, least) for accuracy in accuracies]
+    return AccuracyScale(stretched=max(errors) > _STRETCH * min(errors), least=least)
+
+
+def share_axis(shares: Sequence[float], title: str) -> dict[str, Any]:
+    """Return a logarithmic axis of what is kept, in percent."""
+    least, most = 0.85 * min(shares), 1.2 * max(shares)
+    ticks = [tick for tick in _SHARES if least <= tick <= most]
+    return {
+        "type": "log",
+        "range": [math.log10(least), math.log10(most)],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g} %" for tick in ticks],
+        "title": {"text": title},
+        "zeroline": False,
+    }
+
+
+def ratio_axis(largest: float, title: str) -> dict[str, Any]:
+    """Return a logarithmic axis of ratios around and above 1."""
+    return {
+        "type": "log",
+        "range": [math.log10(0.7), math.log10(1.25 * max(largest, 2.0))],
+        "tickvals": [tick for tick in (1, 2, 3, 5, 10, 20, 50) if tick <= 1.25 * max(largest, 2.0)],
+        "ticksuffix": "×",
+        "title": {"text": title},
+        "zeroline": False,
+    }
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPlan:
+    """Rows of a chart from top to bottom, in parts with a title each.
+
+    Attributes:
+        titles: (row, title of the part that starts there).
+        rows: (row, name) of the others.
+    """
+
+    titles: tuple[tuple[int, str], ...]
+    rows: tuple[tuple[int, str], ...]
+
+    @property
+    def count(self) -> int:
+        """Number of rows, titles included."""
+        return len(self.titles) + len(self.rows)
+
+    def axis(self) -> dict[str, Any]:
+        """Return plotly's vertical axis."""
+        return {
+            "range": [self.count - 0.4, -0.6],
+            "tickvals": [row for row, _ in self.rows],
+            "ticktext": [label(name) for _, name in self.rows],
+            "showgrid": False,
+            "zeroline": False,
+            "ticks": "",
+            "automargin": True,
+        }
+
+    def annotations(self) -> list[dict[str, Any]]:
+        """Return the titles as plotly's annotations, at the left edge of the plot."""
+        return [
+            {
+                "text": f"<b>{escape(title)}</b>",
+                "xref": "paper",
+                "x": 0,
+                "xanchor": "left",
+                "y": row,
+                "yref": "y",
+                "yanchor": "middle",
+                "showarrow": False,
+            }
+            for row, title in self.titles
+        ]
+
+
+def row_plan(parts: Iterable[tuple[str, Sequence[str]]]) -> RowPlan:
+    """Number the rows of parts: (title, names of the rows)."""
+    titles, rows, place = [], [], 0
+    for title, names in parts:
+        titles.append((place, title))
+        rows += [(place + 1 + offset, name) for offset, name in enumerate(names)]
+        place += 1 + len(names)
+    return RowPlan(titles=tuple(titles), rows=tuple(rows))
+
+
+def layout(
+    kind: Literal["plane", "rows"], *, xaxis: Any, yaxis: Any, **more: Any
+) -> dict[str, Any]:
+    """Return a layout that is calm and fits a phone: legend above, no dragging, small margins."""
+    margin = {"plane": {"l": 52, "r": 14}, "rows": {"l": 20, "r": 20}}[kind]
+    return {
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "margin": {**margin, "t": 20, "b": 50},
+        "hovermode": "closest",
+        "dragmode": False,
+        "legend": {
+            "orientation": "h",
+            "traceorder": "normal",
+            "x": 0,
+            "xanchor": "left",
+            "y": 1.02,
+            "yanchor": "bottom",
+        },
+        **more,
+    }

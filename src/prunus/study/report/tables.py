@@ -1,0 +1,150 @@
+"""The tables of a report: every strategy at every budget of one granularity."""
+
+from collections.abc import Mapping
+
+from prunus.study.analysis import Analysis, Cell, Estimate
+from prunus.study.report.blocks import Entry, Rows, Table, Tone
+from prunus.study.words import digits_of, needs_of, percent, place, signed, spread, times
+from prunus.text import amount
+
+NOTHING = Entry("–", "quiet")
+_TONES: Mapping[str, Tone] = {"same": "good", "worse": "bad", "not enough data to tell": "open"}
+_SHORT = {"not enough data to tell": "not enough data"}
+
+_COLUMNS = (
+    "strategy",
+    "needs",
+    "right after the cut",
+    "after batch norm",
+    "after recovery, ± over seeds",
+    "difference to dense, points (95 %)",
+    "verdict (same on)",
+    "against the best here",
+    "parameters",
+    "MACs",
+    "stored bytes",
+    "measured speed-up",
+)
+
+
+def main_table(found: Analysis, granularity: str) -> Table:
+    """Return all that was measured at a granularity, budget by budget, the best first."""
+    points = [point for point in found.points if point.granularity == granularity]
+    parts = [Rows(rows=(_dense_row(found),))]
+    for point in points:
+        cells = sorted(found.at(point), key=lambda cell: -cell.accuracy)
+        rows = tuple(_row(cell, cells[0], found) for cell in cells)
+        parts.append(Rows(title=f"{place(point)} (budget {point.budget})", rows=rows))
+    caption = f"All strategies at {granularity} level, the most accurate first"
+    return Table(caption=caption, columns=_COLUMNS, parts=tuple(parts))
+
+
+def _dense_row(found: Analysis) -> tuple[Entry, ...]:
+    dense, digits = found.facts.dense, digits_of(found.facts.items)
+    accuracy = Estimate(mean=dense["accuracy"], reach=None)
+    blank = Entry("")
+    return (
+        Entry("dense model"),
+        blank,
+        blank,
+        blank,
+        Entry(spread(accuracy, digits)),
+        blank,
+        blank,
+        blank,
+        Entry(amount(dense["params"])),
+        Entry(amount(dense["macs"])),
+        Entry(f"{amount(dense['bytes'])}B"),
+        Entry(times(1.0)),
+    )
+
+
+def _row(cell: Cell, best: Cell, found: Analysis) -> tuple[Entry, ...]:
+    digits = digits_of(found.facts.items)
+    return (
+        Entry(cell.strategy, "" if cell.kind == "pruned" else "quiet"),
+        Entry("training" if "training" in cell.needs else needs_of(cell.needs)),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), digits),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy_batch_norm), digits),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy), digits, interval=True),
+        difference(cell, digits),
+        verdict(cell),
+        _against(cell, best, found, digits),
+        _parameters(cell, found),
+        _left(cell.mean(lambda run: run.macs), found.facts.dense["macs"]),
+        _left(cell.mean(lambda run: run.bytes), found.facts.dense["bytes"], unit="B"),
+        speed(cell, found),
+    )
+
+
+def _accuracy(value: Estimate | None, digits: int, *, interval: bool = False) -> Entry:
+    if value is None:
+        return NOTHING
+    return Entry(spread(value if interval else Estimate(mean=value.mean, reach=None), digits))
+
+
+def difference(cell: Cell, digits: int) -> Entry:
+    """Return the difference to the dense model, with its interval over test items."""
+    middle, lower, upper = (
+        signed(cell.compared(key), digits) for key in ("difference", "lower", "upper")
+    )
+    return Entry(f"{middle} ({lower} to {upper})")
+
+
+def verdict(cell: Cell) -> Entry:
+    """Return the verdict, with the number of seeds that say "same"."""
+    word = _SHORT.get(cell.verdict, cell.verdict)
+    return Entry(f"{word} ({cell.same} of {len(cell.runs)})", _TONES[cell.verdict])
+
+
+def _against(cell: Cell, best: Cell, found: Analysis, digits: int) -> Entry:
+    if cell is best:
+        return Entry("the best")
+    if (known := found.relation(cell, best)) == "worse":
+        return Entry(f"{signed(cell.accuracy - best.accuracy, digits)} points")
+    return Entry("within noise" if known == "within noise" else "one seed", "quiet")
+
+
+def _parameters(cell: Cell, found: Analysis) -> Entry:
+    dense = found.facts.dense["params"]
+    if found.zeros_only(cell):
+        nonzero = cell.mean(lambda run: run.nonzero)
+        return Entry(f"{percent(nonzero / dense, 0)} not zero")
+    return _left(cell.mean(lambda run: run.params), dense)
+
+
+def _left(value: float, dense: float, *, unit: str = "") -> Entry:
+    if value == dense:
+        return Entry(f"{amount(value)}{unit}")
+    return Entry(f"{amount(value)}{unit} ({percent(value / dense, 0)})")
+
+
+def speed(cell: Cell, found: Analysis) -> Entry:
+    """Return the measured speed-up; of zeros in dense tensors it is said that they give none."""
+    measured = times(cell.speed_up.mean) if cell.speed_up else "not measured"
+    if found.zeros_only(cell):
+        return Entry(f"none: zeros in dense tensors ({measured})", "quiet")
+    return Entry(measured, "" if cell.speed_up else "quiet")
+
+
+def cell_table(cells: tuple[Cell, ...], found: Analysis) -> Table:
+    """Return the accuracy of one strategy at every budget, before and after recovery."""
+    digits = digits_of(found.facts.items)
+    parts = []
+    for granularity in dict.fromkeys(cell.point.granularity for cell in cells):
+        rows = tuple(
+            (
+                Entry(place(cell.point)),
+                _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), digits),
+                _accuracy(cell.over_seeds(lambda run: run.accuracy), digits, interval=True),
+                verdict(cell),
+            )
+            for cell in cells
+            if cell.point.granularity == granularity
+        )
+        parts.append(Rows(title=f"{granularity} level", rows=rows))
+    return Table(
+        caption="Accuracy before and after recovery",
+        columns=("kept", "after the cut", "after recovery", "verdict"),
+        parts=tuple(parts),
+    )

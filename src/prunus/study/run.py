@@ -1,0 +1,160 @@
+"""One run of a study: from the dense model to a small one, measured at every step.
+
+Everything that is random in a run follows its seed, so that a run is the same whatever ran before
+it.
+"""
+
+import time
+from dataclasses import asdict, dataclass, replace
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from prunus import api
+from prunus.api import Pruned
+from prunus.cost import count, measure_latencies
+from prunus.masks import Masked
+from prunus.recover import reestimate_batch_norm
+from prunus.records import Plan
+from prunus.study.models import keep
+from prunus.study.penalise import penalised
+from prunus.study.reading import Seeded, seeded
+from prunus.study.records import Run
+from prunus.study.scratch import budget_of_same_cost, forget
+from prunus.study.setting import Job, Setting
+from prunus.train import Hook, fit
+from prunus.verify import compare
+
+_TIMED_RUNS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A small model, and what was measured on the way to it."""
+
+    pruned: Pruned
+    accuracy_cut: float | None = None
+    accuracy_batch_norm: float | None = None
+    score_seconds: float | None = None
+    penalty_seconds: float | None = None
+    recover_seconds: float
+
+
+def run(setting: Setting, job: Job, *, score_bytes: int | None) -> Run:
+    """Do one run, and keep its model where its tensors are smaller than the dense ones.
+
+    Raises:
+        BudgetError: No plan meets the budget.
+        PruneError: Anything else that stops a run.
+    """
+    with seeded(job.seed):
+        made = _from_scratch(setting, job) if job.strategy.from_scratch else _pruned(setting, job)
+    model, report = made.pruned.model, made.pruned.report
+    values_N = setting.measure(model)
+    comparison = asdict(
+        compare(setting.dense_N, values_N, margin=setting.margin, metric=setting.metric_name)
+    )
+    cost = count(model, macs=report.after.macs)
+    dense, small = measure_latencies([setting.dense, model], setting.timed, runs=_TIMED_RUNS)
+    folder, file_bytes = keep(
+        made.pruned, job=job, folder=setting.folder, comparison=comparison
+    )
+    return Run(
+        **setting.aim(job),
+        needs=job.strategy.needs,
+        accuracy_dense=comparison["before"],
+        accuracy_cut=made.accuracy_cut,
+        accuracy_batch_norm=made.accuracy_batch_norm,
+        accuracy=comparison["after"],
+        comparison=comparison,
+        params=cost.params,
+        nonzero=cost.nonzero,
+        macs=cost.macs,
+        bytes=cost.bytes,
+        file_bytes=file_bytes,
+        latency=small.median,
+        latency_dense=dense.median,
+        score_seconds=made.score_seconds,
+        score_bytes=score_bytes,
+        penalty_seconds=made.penalty_seconds,
+        recover_seconds=made.recover_seconds,
+        agreement=report.agreement.difference if report.agreement else None,
+        kept={row.name: (row.kept, row.size) for row in report.groups if not row.frozen_because},
+        folder=folder,
+    )
+
+
+def _pruned(setting: Setting, job: Job) -> _Made:
+    """Cut the dense model, after a training under a penalty where the strategy has one; recover."""
+    start, penalty_seconds, trained = setting.dense, None, 0
+    if job.strategy.penalty is not None:
+        start, penalty_seconds = penalised(setting, job)
+        trained = setting.epochs["penalty"]
+    pruned = _cut(setting, job, start)
+    model, seconds = pruned.model, pruned.report.seconds
+    accuracy_cut = setting.accuracy(model)
+    accuracy_batch_norm = None
+    began = time.perf_counter()
+    if any(isinstance(module, _BatchNorm) for module in model.modules()):
+        reestimate_batch_norm(model, setting.calibration(job.seed))
+        accuracy_batch_norm = setting.accuracy(model)
+    history = fit(
+        model,
+        Seeded(setting.train, seed=job.seed, epoch=trained),
+        loss=setting.loss,
+        recipe=replace(setting.recipe, epochs=setting.recipe.epochs - trained),
+        teacher=setting.teacher,
+        hooks=[] if pruned.plan.tensors else [_Held(pruned.plan)],
+        seed=job.seed,
+    )
+    return _Made(
+        pruned=pruned,
+        accuracy_cut=accuracy_cut,
+        accuracy_batch_norm=accuracy_batch_norm,
+        score_seconds=seconds["score"] + seconds["choose"],
+        penalty_seconds=penalty_seconds,
+        recover_seconds=history.seconds,
+    )
+
+
+def _cut(setting: Setting, job: Job, model: nn.Module) -> Pruned:
+    return api.prune(
+        model,
+        setting.inputs,
+        budget=job.budget,
+        criterion=job.strategy.criterion_for(job.seed),
+        granularity=job.strategy.granularity,
+        allocation=job.strategy.allocation,
+        data=setting.calibration(job.seed),
+        loss=setting.loss,
+        include=setting.include,
+        exclude=setting.exclude,
+    )
+
+
+class _Held(Hook):
+    """Keeps the zeros of a plan through a training."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def start(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Set the zeros again after every step of `optimizer`, which goes with the training."""
+        Masked(model, self.plan).hold(optimizer)
+
+
+def _from_scratch(setting: Setting, job: Job) -> _Made:
+    """Take a dense network of the cost that the budget leaves, with new weights, and train it."""
+    budget = budget_of_same_cost(setting.planner(setting.dense, job))
+    strategy = replace(job.strategy, granularity="channel")
+    pruned = _cut(setting, replace(job, strategy=strategy, budget=budget), setting.dense)
+    history = fit(
+        forget(pruned.model),
+        Seeded(setting.train, seed=job.seed),
+        loss=setting.loss,
+        recipe=replace(setting.recipe, epochs=setting.epochs["scratch"]),
+        teacher=setting.teacher,
+        seed=job.seed,
+    )
+    return _Made(pruned=pruned, recover_seconds=history.seconds)

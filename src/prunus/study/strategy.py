@@ -1,0 +1,159 @@
+"""A strategy: what is scored, how the budget is shared out, and what is trained before the cut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeAlias
+
+from prunus import allocate, criteria, units
+from prunus.allocate import Allocator
+from prunus.criteria import Criterion
+from prunus.criteria.random import Random
+from prunus.errors import PlanError, StudyError, unknown_name
+from prunus.train.penalties import L1, L2, GroupLasso, Penalty
+
+Kind: TypeAlias = Literal["pruned", "control", "scratch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """One way to make a model smaller, as a study runs it.
+
+    Attributes:
+        name: Unique at its granularity; what tables and plots show.
+        criterion: A name or an object that scores units. One that has a seed is given that of
+            the run.
+        granularity: How the model is cut into units.
+        allocation: A name or an object that says how many units each group keeps.
+        penalty: What drives units towards zero before the cut. Its strength is where the steering
+            starts; the budget decides where it ends.
+        from_scratch: Forget the trained weights: a dense network of the same cost, trained anew.
+
+    Raises:
+        CriterionError: There is no such criterion.
+        BudgetError: There is no such allocation.
+        PlanError: There is no such granularity.
+
+    Example:
+        >>> Strategy(name="group lasso", penalty=GroupLasso()).needs
+        ('data', 'labels', 'training')
+        >>> Strategy(name="anything", criterion="random").kind
+        'control'
+    """
+
+    name: str
+    criterion: str | Criterion = "magnitude"
+    granularity: str = "channel"
+    allocation: str | Allocator = "global"
+    penalty: Penalty | None = None
+    from_scratch: bool = False
+
+    def __post_init__(self) -> None:
+        criteria.get(self.criterion)
+        allocate.get(self.allocation)
+        if self.granularity not in units.names():
+            raise unknown_name("granularity", self.granularity, units.names(), PlanError)
+
+    @property
+    def kind(self) -> Kind:
+        """What it is in the comparison: random choices are a control."""
+        if self.from_scratch:
+            return "scratch"
+        chosen_by_chance = isinstance(criteria.get(self.criterion), Random)
+        return "control" if chosen_by_chance and self.penalty is None else "pruned"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs to choose, beside the weights: "data", "labels", "training"."""
+        if self.penalty is not None or self.from_scratch:
+            return ("data", "labels", "training")
+        signals = criteria.get(self.criterion).needs
+        required = {field for signal in signals for field in signal.requires}
+        words = {"data": "data", "loss": "labels"}
+        return tuple(word for field, word in words.items() if field in required)
+
+    def criterion_for(self, seed: int) -> Criterion:
+        """Return the criterion; where it has a seed, with that of the run."""
+        criterion = criteria.get(self.criterion)
+        if any(field.name == "seed" for field in fields(criterion)):  # type: ignore[arg-type]
+            return replace(criterion, seed=seed)  # type: ignore[type-var]
+        return criterion
+
+
+_SHIPPED = (
+    Strategy(name="random", criterion="random"),
+    Strategy(name="magnitude"),
+    Strategy(name="gradient", criterion="gradient"),
+    Strategy(name="taylor", criterion="taylor"),
+    Strategy(name="l1", penalty=L1()),
+    Strategy(name="l2", penalty=L2()),
+    Strategy(name="group-lasso", penalty=GroupLasso()),
+)
+_ALLOCATION = {"channel": "uniform", "weight": "global"}
+
+
+def strategies(granularity: str) -> tuple[Strategy, ...]:
+    """Return the strategies that prunus ships, at one granularity.
+
+    All share one allocation, so that what differs between them is the choice of units: "uniform"
+    where channels are removed, as a raw global ranking can empty a layer; "global" where weights
+    are zeroed. There group lasso is L1, so it is left out.
+
+    Raises:
+        PlanError: There is no such granularity.
+
+    Example:
+        >>> [strategy.name for strategy in strategies("weight")]
+        ['random', 'magnitude', 'gradient', 'taylor', 'l1', 'l2']
+    """
+    allocation = _ALLOCATION.get(granularity, "uniform")
+    return tuple(
+        replace(strategy, granularity=granularity, allocation=allocation)
+        for strategy in _SHIPPED
+        if granularity != "weight" or strategy.name != "group-lasso"
+    )
+
+
+def scratch(granularity: str) -> Strategy:
+    """Return the control that forgets the weights: what pruning has to beat."""
+    return Strategy(
+        name="scratch",
+        criterion="random",
+        granularity=granularity,
+        allocation="uniform",
+        from_scratch=True,
+    )
+
+
+def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[Strategy, ...]:
+    """Return the strategies of a study at one granularity, the two controls included.
+
+    Args:
+        given: Strategies, or names of those that are shipped; all that are shipped where None.
+            Strategies of another granularity are left out.
+        granularity: The granularity.
+
+    Raises:
+        StudyError: A name is unknown, or two strategies have the same.
+    """
+    shipped = {strategy.name: strategy for strategy in strategies(granularity)}
+    known = {strategy.name for strategy in _SHIPPED}
+    picked = []
+    for one in shipped.values() if given is None else given:
+        if isinstance(one, Strategy):
+            picked += [one] if one.granularity == granularity else []
+        elif one in shipped:
+            picked.append(shipped[one])
+        elif one not in known:
+            raise unknown_name("strategy", one, known, StudyError)
+    if not any(strategy.kind == "control" for strategy in picked):
+        picked.append(shipped["random"])
+    picked.append(scratch(granularity))
+    names = [strategy.name for strategy in picked]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise StudyError(
+            f"two strategies at granularity '{granularity}' are named '{twice[0]}'",
+            why="runs are told apart by name, and 'random' and 'scratch' are always there",
+            hint="give each a name of its own",
+        )
+    return tuple(picked)

@@ -1,0 +1,103 @@
+import torch
+from models import ROWS, SEQUENCES, case, linear, weight
+from torch import nn
+from torch.nn import functional as F
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def linear_layers(net, x):
+    return net.b(net.a(x).sigmoid())
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8, bias=False), "b": linear(8, 4, bias=False)},
+    free={"a": 8},
+)
+def linear_without_bias(net, x):
+    return net.b(net.a(x).sigmoid())
+
+
+@case(ROWS, lambda: {"a": weight(6, 8), "b": weight(8, 4), "c": weight(4)}, free={"a": 8})
+def bare_matrices(net, x):
+    return torch.addmm(net.c, (x @ net.a).sigmoid(), net.b)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": weight(8)}, free={"a": 8})
+def matrix_and_vector(net, x):
+    return net.a(x).sigmoid() @ net.b
+
+
+@case(ROWS, lambda: {"a": weight(8, 6), "b": weight(8), "c": weight(5, 8)}, free={"a": 8})
+def vector_with_a_bias(net, x):
+    hidden = torch.addmv(net.b, net.a, x[0])
+    return net.c @ hidden, torch.dot(hidden, net.b)
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": weight(8, 4), "c": weight(4)}, free={"a": 8})
+def batched_matrices(net, x):
+    b = net.b.expand(x.shape[0], -1, -1)
+    return torch.baddbmm(net.c, net.a(x), b)
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8), "b": linear(6, 8), "c": linear(8, 4)},
+    free={"a": 8},
+)
+def product_of_activations(net, x):
+    scores = net.a(x) @ net.b(x).transpose(1, 2)
+    return scores @ net.b(x).sigmoid() @ net.c.weight.T
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8), "b": linear(6, 8)},
+    kept={"a": "not zero when removed"},
+)
+def product_that_loses_its_zeros(net, x):
+    return net.a(x).sigmoid() @ net.b(x).exp().transpose(1, 2)
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8), "b": linear(6, 8)},
+    free={"a": 8},
+)
+def product_where_one_keeps_its_zeros(net, x):
+    return net.a(x).relu() @ net.b(x).exp().transpose(1, 2)
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": weight(4, 8)}, free={"a": 8})
+def einsum(net, x):
+    return torch.einsum("btc,oc->bto", net.a(x).sigmoid(), net.b)
+
+
+@case(
+    SEQUENCES,
+    lambda: {"up": weight(3, 6, 8), "down": weight(3, 8, 4)},
+    free={"up": 8},
+)
+def a_product_for_each_expert(net, x):
+    hidden = torch.einsum("bti,eih->beth", x, net.up).relu()
+    return torch.einsum("beth,eho->beto", hidden, net.down)
+
+
+@case(
+    ROWS,
+    lambda: {"a": linear(6, 8), "b": nn.Bilinear(8, 8, 4), "c": linear(6, 8)},
+    kept={"a": "_trilinear"},
+)
+def bilinear(net, x):
+    return net.b(net.a(x), net.c(x))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 8), "c": linear(8, 4)}, free={"a": 8})
+def square_with_a_shortcut(net, x):
+    x = net.a(x)
+    return net.c(x + net.b(x))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 6)}, free={"a": 8})
+def tied_matrices(net, x):
+    return F.linear(net.a(x).sigmoid(), net.a.weight.T), net.b(net.a(x).sigmoid())

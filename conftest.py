@@ -1,4 +1,4 @@
-"""What every test and every doctest gets: fixed seeds, few threads, no dependence on time."""
+"""What every test and every doctest gets: fixed seeds, one thread, a folder of its own."""
 
 import random
 from pathlib import Path
@@ -31,3 +31,9 @@ def doctests(
     """Let docstring examples use torch, nn and prunus without an import, in a folder of their own."""
     monkeypatch.chdir(tmp_path)
     doctest_namespace.update(torch=torch, nn=nn, prunus=prunus)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test write where it likes: relative paths lie in a temporary folder."""
+    monkeypatch.chdir(tmp_path)

@@ -46,8 +46,7 @@ def usage(command: str) -> str:
 
 
 @pytest.mark.parametrize("page", with_code("python"), ids=pages.name)
-def test_code_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_code_runs(page: Path) -> None:
     names = {"__name__": "__main__"}
     for block in code(page, "python"):
         exec(compile("\n" * block.line + block.code, page, "exec"), names)

@@ -109,6 +109,8 @@ class Graph:
         unreached: Parameters that no operator read.
         output_dims: Per parameter the dim along which it makes new units; 0 but for transposed
             layouts.
+        weights: The parameters that are matrices or kernels: what they are multiplied with is
+            summed over.
         on_real_tensors: Whether the model had to be run on real tensors, since it does not run
             on ones that have only a shape.
     """
@@ -121,6 +123,7 @@ class Graph:
     attributes: tuple[SizeAttribute, ...]
     unreached: tuple[str, ...]
     output_dims: Mapping[str, int]
+    weights: frozenset[str] = frozenset()
     on_real_tensors: bool = False
 
 
@@ -137,7 +140,8 @@ class Member:
         occurrence: Which time the axis occurs in that dim (0 unless it occurs again).
         extent: What the dim is made of; None where every element is a unit.
         parameter: Whether the tensor is a parameter (else a buffer).
-        produces: Whether it is what makes the units, rather than what reads or follows them.
+        produces: Whether it makes the units, or scales and shifts them.
+        reads: Whether it is a weight that the units are inputs of.
     """
 
     tensor: str
@@ -146,6 +150,7 @@ class Member:
     occurrence: int = 0
     parameter: bool = True
     produces: bool = False
+    reads: bool = False
 
 
 @dataclass(frozen=True)

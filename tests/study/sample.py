@@ -227,9 +227,7 @@ def _kept(
     return kept
 
 
-def _costs(
-    fraction: float, *, scratch: bool, weights: bool, dice: random.Random
-) -> dict[str, Any]:
+def _costs(fraction: float, *, scratch: bool, weights: bool, dice: random.Random) -> dict[str, Any]:
     noise = 0.97 + 0.06 * dice.random()
     if weights and not scratch:
         return {

@@ -14,7 +14,7 @@ from prunus.allocate.budget import Budget
 from prunus.allocate.fit import Structured
 from prunus.allocate.global_ranking import Global
 from prunus.allocate.uniform import Uniform
-from prunus.allocate.unreachable import unreachable
+from prunus.allocate.unreachable import nothing_free, unreachable
 from prunus.allocate.weights import Weights
 from prunus.errors import BudgetError, unknown_name
 from prunus.records import Groups, Kept, Scores
@@ -108,6 +108,8 @@ def allocate(
         )
     kind = Weights if kinds == {"weight"} else Structured
     problem = kind(groups=groups, scores=scores, budget=budget, costs=costs)
+    if not problem.free:
+        raise nothing_free(problem)
     if not problem.missed({}):
         return {}
     if problem.missed({name: problem.least(name) for name in problem.free}):

@@ -33,6 +33,16 @@ def unreachable(problem: Problem) -> BudgetError:
     )
 
 
+def nothing_free(problem: Problem) -> BudgetError:
+    """Return the error for a model of which no group may lose units."""
+    return BudgetError(
+        f"{problem.budget} cannot be met: no group of the model may lose units",
+        why=_why(problem),
+        hint="prunus.explain(model, example_inputs) shows every group; or prune single weights: "
+        "granularity='weight'",
+    )
+
+
 def _floors(problem: Problem) -> str:
     least, step = problem.budget.min_units, problem.budget.multiple_of
     text = f"{least} unit{'s' if least > 1 else ''} per group"

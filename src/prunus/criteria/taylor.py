@@ -15,26 +15,27 @@ from prunus.signals import GRADIENT_PRODUCT, GRADIENT_SQUARE, WEIGHT, GroupTenso
 class Taylor(Criterion):
     """Squared first-order change of the loss when all weights of a unit are set to zero.
 
-    score[u] = mean over batches of (sum of g * w over all that unit u owns) ** 2. With
-    `joint=False` each product is squared before the sum, so that opposite signs cannot cancel:
-    score[u] = sum of w ** 2 * mean over batches of g ** 2. For single weights the two are the same.
+    score[u] = mean over batches of (sum of g * w over the weights that read unit u) ** 2: these
+    carry the whole change, and each once. With `joint=False` each product is squared before the
+    sum, so that opposite signs cannot cancel: score[u] = sum of w ** 2 * mean over batches of
+    g ** 2 over all that unit u owns. For single weights the two are the same.
 
     Args:
         joint: Square the sum (True) or sum the squares (False).
 
     Reads: `product_square_U`, (U,), where joint; else `weight_UF` and `grad_square_UF`, (U, F).
 
-    Returns: float32, (U,), >= 0, in units of loss ** 2. Not comparable between losses. Layers in
-        series (a convolution, its norm, its consumer) each carry the whole change, so that the
-        sum is the change times their number.
+    Returns: float32, (U,), >= 0, in units of loss ** 2. Not comparable between losses.
 
     Cost: One forward and backward pass over the data, shared with all criteria that read
         gradients; 4 bytes per unit where joint, else 4 bytes per weight. Batches of one item give
         the per-sample mean, larger ones average gradients first.
 
     Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
-        arXiv:1906.10771, section 3.1. Differs: the sum is over every tensor coupled to the unit;
-        the mean is over one pass through fixed weights, not over training steps.
+        arXiv:1906.10771, section 3.1. Differs: the sum is over the weights that read the unit,
+        not over the filter that makes it, which repeats the same change for each layer in series;
+        where nothing reads it, over all that it owns. The mean is over one pass through fixed
+        weights, not over training steps.
 
     Example:
         >>> from prunus.criteria import Taylor

@@ -90,7 +90,9 @@ def _gradient_product(request: Request, gradients: Named) -> Iterator[tuple[str,
     for group in request.groups.values():
         pieces = []
         for piece in batch.pieces(group, needs):
-            per_member_U = [(m.weight_UF * m.grad_UF).sum(dim=1) for m in piece.members]
+            # What reads a unit carries its whole change, once; its producers and norms repeat it.
+            readers = [member for member in piece.members if member.reads] or piece.members
+            per_member_U = [(m.weight_UF * m.grad_UF).sum(dim=1) for m in readers]
             pieces.append(torch.stack(per_member_U).sum(dim=0).square())
         yield group.name, torch.cat(pieces)
 
@@ -111,7 +113,7 @@ GRADIENT_SQUARE = Signal(
 )
 GRADIENT_PRODUCT = Signal(
     name="product_square_U",
-    meaning="mean over batches of (sum of gradient * weight over all that a unit owns) squared",
+    meaning="mean over batches of (sum of gradient * weight over all that reads a unit) squared",
     per="group",
     collector=collect_gradients,
     requires=("data", "loss"),

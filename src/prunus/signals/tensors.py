@@ -51,9 +51,12 @@ class MemberTensors(Readable):
 
     Attributes:
         name: Name of the parameter.
+        reads: Whether the units are inputs of it; see `records.Member`.
         weight_UF, grad_UF, ...: One attribute per signal in the criterion's `needs`, float32
             (U, F). F may differ between members.
     """
+
+    reads: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,7 @@ class Signals:
                 name=member.tensor,
                 tensors=self._tensors("member", member.tensor, needs),
                 layout=_layout(group, position, start, stop),
+                reads=member.reads,
             )
             for position, member in enumerate(group.members)
             if member.parameter

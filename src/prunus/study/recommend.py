@@ -122,6 +122,7 @@ def _prune(found: Analysis, winner: Cell, rivals: Sequence[Cell]) -> Recommendat
         _gain(winner, found),
         _control(winner, found),
         _scratch(winner, found),
+        _folder(winner),
     ]
     return Recommendation(
         advice="prune",
@@ -149,7 +150,11 @@ def _small_dense(found: Analysis, scratch: Cell, winner: Cell | None) -> Recomme
         cell=scratch,
         headline=f"None of these at {granularity} level: take the small dense network, "
         f"trained from scratch, with {kept}.",
-        reasons=(_same(scratch, found), against, _gain(scratch, found)),
+        reasons=tuple(
+            reason
+            for reason in (_same(scratch, found), against, _gain(scratch, found), _folder(scratch))
+            if reason
+        ),
     )
 
 
@@ -225,7 +230,9 @@ def _smaller_budgets(winner: Cell, found: Analysis) -> str:
     undecided = [cell for cell in smaller if cell.verdict != "worse"]
     if undecided:
         names = listing(dict.fromkeys(cell.strategy for cell in undecided))
-        return f"Below that no strategy is shown to be the same; not enough data to tell for {names}."
+        return (
+            f"Below that no strategy is shown to be the same; not enough data to tell for {names}."
+        )
     return "Below that every strategy is worse by more than the margin."
 
 
@@ -280,7 +287,9 @@ def _control(winner: Cell, found: Analysis) -> str:
 def _scratch(winner: Cell, found: Analysis) -> str:
     scratch = found.first("scratch", winner.point)
     if scratch is None:
-        return "No dense network of the same cost was trained from scratch, so that is not compared."
+        return (
+            "No dense network of the same cost was trained from scratch, so that is not compared."
+        )
     how = _how_sure(scratch, winner, found)
     proof = ""
     if scratch.accuracy >= winner.accuracy:
@@ -289,6 +298,11 @@ def _scratch(winner: Cell, found: Analysis) -> str:
         f"A dense network of the same cost, trained from scratch, reaches "
         f"{_accuracy(scratch, found)}{how}{proof}."
     )
+
+
+def _folder(cell: Cell) -> str:
+    kept = [run for run in cell.runs if run.folder and run.comparison["verdict"] == "same"]
+    return f"The model of seed {kept[0].seed} is saved in {kept[0].folder}." if kept else ""
 
 
 def _how_sure(scratch: Cell, winner: Cell, found: Analysis) -> str:

@@ -36,13 +36,13 @@ def points(value: float, digits: int = 1) -> str:
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """Return a difference of accuracy in points, with its sign.
+    r"""Return a difference of accuracy in points, with its sign; a minus that does not break.
 
     Example:
-        >>> signed(-0.012), signed(0.00001)
-        ('−1.2', '0.0')
+        >>> signed(0.012), signed(0.00001), ascii(signed(-0.012))
+        ('+1.2', '0.0', "'\\u22121.2'")
     """
-    text = f"{100 * value:+z.{digits}f}".replace("-", "−")
+    text = f"{100 * value:+z.{digits}f}".replace("-", "\N{MINUS SIGN}")
     return text.lstrip("+") if not text.strip("+.0") else text
 
 
@@ -62,9 +62,9 @@ def times(ratio: float) -> str:
 
     Example:
         >>> times(2.9)
-        '2.90×'
+        '2.90x'
     """
-    return f"{ratio:.2f}×"
+    return f"{ratio:.2f}x"
 
 
 def seconds(value: float) -> str:
@@ -106,6 +106,16 @@ def listing(items: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def word_of(target: str) -> str:
+    """Return what a budget counts.
+
+    Example:
+        >>> word_of("macs")
+        'MACs'
+    """
+    return _TARGETS.get(target, target)
+
+
 def place(point: Point) -> str:
     """Return what is kept at an operating point.
 
@@ -130,7 +140,7 @@ def places(several: Sequence[Point]) -> str:
     parts = []
     for target, same in groupby(several, key=lambda point: point.target):
         shares = listing(f"{100 * point.fraction:.3g}" for point in same)
-        parts.append(f"{shares} % of the {_TARGETS.get(target, target)}")
+        parts.append(f"{shares} % of the {word_of(target)}")
     return listing(parts)
 
 

@@ -13,7 +13,10 @@ from typing import Any, TypeAlias
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from prunus.trace.axes import Mismatch, Node, freeze, fresh, mark_inexact, unify
+from prunus.trace.axes import SPACE, Mismatch, Node, freeze, fresh, leaves_of, mark_inexact, unify
+
+
+NOT_ZERO = "sums over values that are not zero when removed"
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,17 @@ class Call:
         """Note that removing units of `node` is not exact."""
         mark_inexact(node, f"{self.name} at {self.location}: {why}")
 
+    def run_along(self, nodes: Sequence[Node]) -> None:
+        """Let neighbouring positions of these dims meet, as in a kernel: none may be removed."""
+        for leaf in (leaf for node in nodes for leaf in leaves_of(node)):
+            if SPACE not in leaf.frozen:
+                self.freeze(leaf, "runs along the units, so that neighbours meet")
+
     def contract(self, one: Dims, dim: int, other: Dims, other_dim: int) -> None:
         """Sum over a dim of two tensors that are multiplied."""
         self.unify(one.nodes[dim], other.nodes[other_dim])
         if not (one.zero[dim] or other.zero[other_dim]):
-            self.mark_inexact(one.nodes[dim], "sums over values that are not zero when removed")
+            self.mark_inexact(one.nodes[dim], NOT_ZERO)
 
     def run_on(self, tensors: Mapping[str, Any]) -> Any:
         """Run the operator for real with other values for some of its arguments."""

@@ -59,6 +59,9 @@ def build(
         attributes=(*traced, *mirrored(model, tensors, operators)),
         unreached=_unreached(recorder, sources),
         output_dims=output_dims,
+        weights=_weights(
+            recorder.steps, ids, {name: len(dims[name].nodes) for name in output_dims}
+        ),
     )
 
 
@@ -140,7 +143,7 @@ def _axis_names(
     names: dict[Node, str] = {}
     taken: Counter[str] = Counter()
     for leaf, base in sorted(found.items(), key=lambda item: bool(item[0].frozen)):
-        if leaf.size > 1 and not {KERNEL, SPACE} & leaf.frozen.keys():
+        if leaf.size > 1 and (leaf.frozen.keys() - {KERNEL, SPACE} or not leaf.frozen):
             taken[base] += 1
             names[leaf] = base if taken[base] == 1 else f"{base}#{taken[base]}"
     return names
@@ -163,4 +166,37 @@ def _transposed(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[str, int]
 
 
 # Operators that read a weight (inputs, outputs), and the argument that it is.
-_TRANSPOSED = {"convolution": "weight", "mm": "mat2", "addmm": "mat2"}
+_TRANSPOSED = {"convolution": "weight", "mm": "mat2", "addmm": "mat2", "embedding": "weight"}
+
+
+def _weights(
+    steps: Iterable[Step], ids: Mapping[int, str], ranks: Mapping[str, int]
+) -> frozenset[str]:
+    """Return the parameters that a contraction reads, as they are or after a change of layout."""
+    seen, found = dict(ids), set()
+    for step in steps:
+        names = [seen[id(tensor)] for tensor in step.inputs if id(tensor) in seen]
+        if step.call.name in _LAYOUT and names:
+            seen[id(step.call.outputs[0])] = names[0]
+        elif step.call.name in _CONTRACTIONS:
+            found |= {name for name in names if ranks[name] > 1}  # a bias is read there too
+    return frozenset(found)
+
+
+_LAYOUT = frozenset(
+    {
+        "_reshape_alias", "_to_copy", "_unsafe_view", "clone", "expand", "permute", "reshape", "t",
+        "transpose", "unsqueeze", "view",
+    }
+)  # fmt: skip
+_CONTRACTIONS = frozenset({
+    "addmm",
+    "addmv",
+    "baddbmm",
+    "bmm",
+    "convolution",
+    "linear",
+    "mm",
+    "mv",
+    "_addmm_activation",
+})

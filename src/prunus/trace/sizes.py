@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
-from prunus.trace.axes import Mismatch, Node, cut, freeze, mark_inexact, split, unify
+from prunus.trace.axes import Mismatch, Node, cut, freeze, leaves_of, mark_inexact, split, unify
 from prunus.trace.location import user_line
 
 
@@ -170,7 +170,7 @@ class _Snapshot:
         for container, content in self._contents:
             if isinstance(container, list):
                 container[:] = content
-            elif container != content or list(container) != list(content):
+            else:
                 container.clear()
                 container.update(content)
 
@@ -208,6 +208,14 @@ def bind(size: int, node: Node) -> Claim:
     claim = Claim(node, origin_of(size), int(size), user_line())
     _bind(claim.origin, node, claim.where)
     return claim
+
+
+def follows_the_inputs(size: int) -> bool:
+    """Whether `size` comes from a dim of fixed extent, which is another with other inputs."""
+    return any(
+        all(leaf.frozen for leaf in leaves_of(node))
+        for node in _nodes_in(origin_of(size), of_dims=True)
+    )
 
 
 def _bind(origin: Origin | None, node: Node, where: str) -> None:
@@ -282,15 +290,16 @@ def _freeze_sides(claim: Claim) -> None:
         freeze(node, reason)
 
 
-def _nodes_in(origin: Origin | None) -> Iterator[Node]:
+def _nodes_in(origin: Origin | None, *, of_dims: bool = False) -> Iterator[Node]:
+    """Yield the extents that a number was computed from; those of tensor dims only if asked."""
     match origin:
         case DimSize(node=node):
             yield node
-        case Attribute(node=node) if node is not None:
+        case Attribute(node=node) if node is not None and not of_dims:
             yield node
         case Arithmetic(left=left, right=right):
-            yield from _nodes_in(left)
-            yield from _nodes_in(right)
+            yield from _nodes_in(left, of_dims=of_dims)
+            yield from _nodes_in(right, of_dims=of_dims)
 
 
 def _extent(node: Node) -> Polynomial:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunus.errors import TraceError
 from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
@@ -128,11 +129,12 @@ def run(
 
 @contextmanager
 def quiet(model: nn.Module) -> Iterator[None]:
-    """Eval mode, no gradients, no fused fast paths that would hide operators."""
+    """Eval mode, no gradients, no fused paths that hide operators or depend on the sizes."""
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
-        with mode(model, training=False), torch.no_grad():
+        # Which fused attention runs depends on widths and masks; this one always does.
+        with mode(model, training=False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from prunus.trace.axes import Mismatch, Node, cut, freeze, mark_inexact, split
 from prunus.trace.location import user_line
 from prunus.trace.record import Recorder
-from prunus.trace.sizes import Claim, DimSize, TaggedInt, bind
+from prunus.trace.sizes import Claim, DimSize, TaggedInt, bind, follows_the_inputs
 
 Handler: TypeAlias = Callable[["SizeWatcher", Sequence[Any], dict[str, Any], Any], None]
 HANDLERS: dict[Any, Handler] = {}
@@ -52,7 +52,9 @@ class SizeWatcher(TorchFunctionMode):
             return shape if dim is None or func == _SHAPE else shape[dim]
         result = func(*args, **kwargs)
         handler = HANDLERS.get(func)
-        if handler is not None:
+        if handler is None:
+            _numbers_in((*args, *kwargs.values()))
+        else:
             handler(self, args, kwargs, result)
         return result
 
@@ -73,6 +75,9 @@ class SizeWatcher(TorchFunctionMode):
         whole = node.find().size
         at = border + whole if border < 0 else int(border)
         if not 0 < at < whole:
+            return
+        if follows_the_inputs(border):
+            freeze(node, f"sliced by a size of the inputs at {user_line()}")
             return
         try:
             head, tail = cut(node, at)
@@ -102,6 +107,15 @@ class SizeWatcher(TorchFunctionMode):
 _SHAPE = Tensor.shape.__get__  # type: ignore[attr-defined]
 
 
+def _numbers_in(values: Sequence[Any]) -> None:
+    """Sizes that a function takes for something else enter the computation, as in x / n."""
+    for value in values:
+        if isinstance(value, TaggedInt):
+            value.origin.used_as_number(user_line())
+        elif isinstance(value, (tuple, list)):
+            _numbers_in(value)
+
+
 def _listed(values: Sequence[Any]) -> Sequence[Any]:
     """Sizes are given one by one or as one sequence."""
     return values[0] if len(values) == 1 and isinstance(values[0], (tuple, list)) else values
@@ -109,7 +123,7 @@ def _listed(values: Sequence[Any]) -> Sequence[Any]:
 
 @handles(
     Tensor.view, Tensor.reshape, torch.reshape, Tensor.expand, torch.broadcast_to,
-    Tensor.broadcast_to, Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty, Tensor.new_full,
+    Tensor.broadcast_to, Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty,
 )  # fmt: skip
 def _sizes_after_a_tensor(
     watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
@@ -118,7 +132,17 @@ def _sizes_after_a_tensor(
     watcher.bind_all(_listed(given), watcher.nodes(result))
 
 
-@handles(torch.zeros, torch.ones, torch.empty, torch.full, torch.rand, torch.randn)
+@handles(torch.full, Tensor.new_full)
+def _size_and_value(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    given = [value for value in (*args, *kwargs.values()) if not isinstance(value, Tensor)]
+    size = kwargs["size"] if "size" in kwargs else given.pop(0)
+    watcher.bind_all(size, watcher.nodes(result))
+    _numbers_in(given)
+
+
+@handles(torch.zeros, torch.ones, torch.empty, torch.rand, torch.randn)
 def _sizes_alone(
     watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
 ) -> None:
@@ -137,7 +161,7 @@ def _unflatten(
 
 @handles(torch.split, Tensor.split, torch.split_with_sizes, Tensor.split_with_sizes)
 def _split(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-    given = args[1] if len(args) > 1 else next(iter(kwargs.values()))
+    given = args[1] if len(args) > 1 else kwargs["split_sizes"]
     dim = args[2] if len(args) > 2 else kwargs.get("dim", 0)
     sizes = [given] * len(result) if isinstance(given, int) else given
     for size, piece in zip(sizes, result, strict=True):
@@ -147,9 +171,12 @@ def _split(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], re
 
 @handles(torch.narrow, Tensor.narrow)
 def _narrow(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-    source, dim, start, length = (*args, *kwargs.values())
-    watcher.bind(length, watcher.nodes(result)[dim])
-    watcher.bind_border(start, watcher.nodes(source)[dim])
+    given = dict(zip(("input", "dim", "start", "length"), args, strict=False)) | kwargs
+    start, length = given["start"], given["length"]
+    node = watcher.nodes(given["input"])[given["dim"]]
+    watcher.bind(length, watcher.nodes(result)[given["dim"]])
+    watcher.bind_border(start, node)
+    watcher.bind_border(start + length, node)
 
 
 @handles(Tensor.__getitem__)
@@ -158,7 +185,8 @@ def _getitem(
 ) -> None:
     source, key = args
     items = key if isinstance(key, tuple) else (key,)
-    consumed = sum(item is not None and item is not Ellipsis for item in items)
+    _numbers_in(items)
+    consumed = sum(map(_dims_taken, items))
     dim = 0
     for item in items:
         if item is Ellipsis:
@@ -168,7 +196,14 @@ def _getitem(
             for border in (item.start, item.stop):
                 if isinstance(border, int):
                     watcher.bind_border(border, node)
-        dim += item is not None and item is not Ellipsis
+        dim += _dims_taken(item)
+
+
+def _dims_taken(item: Any) -> int:
+    """Number of dims that one item of an index takes up."""
+    if item is None or item is Ellipsis or isinstance(item, bool):
+        return 0
+    return item.dim() if isinstance(item, Tensor) and item.dtype == torch.bool else 1
 
 
 @handles(functional.layer_norm, torch.layer_norm, functional.rms_norm, torch.rms_norm)

@@ -34,7 +34,18 @@ def _members(graph: Graph) -> Iterator[tuple[str, Member]]:
                     occurrence = occurrences.get(leaf.axis, 0)
                     occurrences[leaf.axis] = occurrence + 1
                     produces = parameter and dim == graph.output_dims[tensor]
-                    yield leaf.axis, Member(tensor, dim, extent, occurrence, parameter, produces)
+                    yield (
+                        leaf.axis,
+                        Member(
+                            tensor=tensor,
+                            dim=dim,
+                            extent=extent,
+                            occurrence=occurrence,
+                            parameter=parameter,
+                            produces=produces,
+                            reads=tensor in graph.weights and not produces,
+                        ),
+                    )
 
 
 def _producers_first(member: Member) -> tuple[bool, bool]:

@@ -6,21 +6,13 @@ from prunus.records import Graph, Group, Groups, Member
 
 
 def groups(graph: Graph) -> Groups:
-    """Return one group per parameter of two or more dims that is not a lookup table.
+    """Return one group per matrix and kernel of the model.
 
-    Biases and the scales of norms are left out: they are few, and each carries a whole channel.
+    Biases, the scales of norms and lookup tables are left out: they are few, and each carries a
+    whole channel or row.
     """
-    tables = {
-        operator.inputs[0].name
-        for operator in graph.operators
-        if operator.name == "embedding" and operator.inputs[0] is not None
+    return {
+        name: Group(name, "weight", prod(value.shape), (Member(name, None, produces=True),))
+        for name, value in graph.tensors.items()
+        if name in graph.weights
     }
-    found = {}
-    for name, value in graph.tensors.items():
-        matrix = sum(size > 1 for size in value.shape) >= 2
-        if name in graph.parameters and matrix and name not in tables:
-            frozen = "no operator reads it" if name in graph.unreached else None
-            member = Member(name, None, produces=True)
-            size = prod(value.shape)
-            found[name] = Group(name, "weight", size, (member,), frozen_because=frozen)
-    return found

@@ -54,7 +54,11 @@ def card(strategy: str, found: Analysis, failures: Sequence[Failure]) -> Card:
     return Card(
         title=strategy,
         tag=_TAGS[cells[0].kind],
-        blocks=(Paragraph(f"{_needs(cells[0])} {_cost(cells)}"), *balances, cell_table(cells, found)),
+        blocks=(
+            Paragraph(f"{_needs(cells[0])} {_cost(cells)}"),
+            *balances,
+            cell_table(cells, found),
+        ),
     )
 
 
@@ -129,7 +133,9 @@ def _controls(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
                 text = f"{relation.capitalize()} than {name} at {where}, by {sizes}."
                 yield Finding(relation == "better", text)
             elif relation == "within noise":
-                yield Finding(good=False, text=f"No better than {name} at {where}: within seed noise.")
+                yield Finding(
+                    good=False, text=f"No better than {name} at {where}: within seed noise."
+                )
             else:
                 yield Finding(good=False, text=f"One seed does not tell it from {name} at {where}.")
 

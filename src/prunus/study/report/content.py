@@ -106,18 +106,16 @@ def _fixed(found: Analysis) -> Section:
         name="fixed",
         title="The dense model, and what was fixed before any run",
         blocks=(
-            Figures(
-                (
-                    ("Dense accuracy", percent(dense["accuracy"], digits_of(facts.items))),
-                    ("Dense parameters", amount(dense["params"])),
-                    ("Dense MACs of one item", amount(dense["macs"])),
-                    ("Dense bytes as stored", f"{amount(dense['bytes'])}B"),
-                    ("Margin: a smaller loss counts as the same", margin(facts.margin)),
-                    ("Test items, the same for all", f"{facts.items:,}"),
-                    ("Seeds", ", ".join(map(str, facts.seeds))),
-                    *_epochs(facts.epochs),
-                )
-            ),
+            Figures((
+                ("Dense accuracy", percent(dense["accuracy"], digits_of(facts.items))),
+                ("Dense parameters", amount(dense["params"])),
+                ("Dense MACs of one item", amount(dense["macs"])),
+                ("Dense bytes as stored", f"{amount(dense['bytes'])}B"),
+                ("Margin: a smaller loss counts as the same", margin(facts.margin)),
+                ("Test items, the same for all", f"{facts.items:,}"),
+                ("Seeds", ", ".join(map(str, facts.seeds))),
+                *_epochs(facts.epochs),
+            )),
             Paragraph(
                 "Every pruned model starts from the same dense weights and gets the same budget of "
                 f"training. Recovery: {_settings(facts.recovery)}."

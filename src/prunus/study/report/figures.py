@@ -50,12 +50,12 @@ def accuracy_chart(found: Analysis, granularity: str, figure: Figure) -> Chart |
     ceiling = 1 - (1 - max(accuracies)) / 2  # some room for whiskers
     looks = styles(found)
     present = [name for name in found.strategies if any(c.strategy == name for c in cells)]
-    data = []
+    shares = [100 * kept_share(cell, figure, found) for cell in cells]
+    data = [_dense_line(found, scale, shares)]
     for position, strategy in enumerate(present):
         own = [cell for cell in cells if cell.strategy == strategy]
         shift = _DODGE ** (position - (len(present) - 1) / 2)
         data.append(_line(own, figure, found, scale=scale, look=looks[strategy], shift=shift))
-    shares = [100 * kept_share(cell, figure, found) for cell in cells]
     left = "non-zero " if granularity in found.zeroed else ""
     title = f"Accuracy after recovery against {left}{_WORDS[figure]} kept, {granularity} level"
     return Chart(
@@ -69,8 +69,7 @@ def accuracy_chart(found: Analysis, granularity: str, figure: Figure) -> Chart |
             "plane",
             xaxis=share_axis(shares, f"{left}{_WORDS[figure]} kept (log scale)"),
             yaxis=scale.axis([*accuracies, ceiling]),
-            shapes=_dense_lines(found, scale),
-            annotations=[_dense_note(found, scale)],
+            shapes=[_margin_band(found, scale)],
         ),
     )
 
@@ -123,38 +122,31 @@ def _hover(cell: Cell, found: Analysis) -> str:
     return f"<b>{escape(cell.strategy)}</b>, {place(cell.point)}<br>{accuracy}<br>{cell.verdict}"
 
 
-def _dense_lines(found: Analysis, scale: AccuracyScale) -> list[dict[str, Any]]:
-    dense, margin = found.facts.dense["accuracy"], found.facts.margin
-    wide = {"xref": "paper", "x0": 0, "x1": 1, "layer": "between"}
-    return [
-        {
-            **wide,
-            "type": "rect",
-            "y0": scale.place(dense - margin),
-            "y1": scale.place(dense),
-            "fillcolor": FAINT,
-            "line": {"width": 0},
-        },
-        {
-            **wide,
-            "type": "line",
-            "y0": scale.place(dense),
-            "y1": scale.place(dense),
-            "line": {"color": GREY, "width": 1.5},
-        },
-    ]
-
-
-def _dense_note(found: Analysis, scale: AccuracyScale) -> dict[str, Any]:
+def _dense_line(found: Analysis, scale: AccuracyScale, shares: Sequence[float]) -> dict[str, Any]:
     dense = found.facts.dense["accuracy"]
     return {
-        "text": f"dense {percent(dense, digits_of(found.facts.items))}",
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"dense, {percent(dense, digits_of(found.facts.items))}",
+        "x": [min(shares) / 2, max(shares) * 2],
+        "y": [scale.place(dense)] * 2,
+        "line": {"color": GREY, "width": 1.5},
+        "hoverinfo": "skip",
+    }
+
+
+def _margin_band(found: Analysis, scale: AccuracyScale) -> dict[str, Any]:
+    dense = found.facts.dense["accuracy"]
+    return {
+        "type": "rect",
+        "layer": "below",
         "xref": "paper",
-        "x": 1,
-        "xanchor": "right",
-        "y": scale.place(dense),
-        "yanchor": "bottom",
-        "showarrow": False,
+        "x0": 0,
+        "x1": 1,
+        "y0": scale.place(dense - found.facts.margin),
+        "y1": scale.place(dense),
+        "fillcolor": FAINT,
+        "line": {"width": 0},
     }
 
 
@@ -168,7 +160,9 @@ def _accuracy_caption(found: Analysis, *, stretched: bool) -> str:
         "Points of one budget stand a little apart so that they can be seen.",
     ]
     if stretched:
-        parts.append("The scale is stretched towards 100 %: equal steps are equal ratios of errors.")
+        parts.append(
+            "The scale is stretched towards 100 %: equal steps are equal ratios of errors."
+        )
     return " ".join(parts)
 
 

@@ -77,7 +77,7 @@ def to_html(document: Document) -> str:
 def _plotly() -> str:
     """Return plotly.js, the library itself."""
     try:
-        from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra
+        from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise StudyError(
             "the report cannot be drawn",

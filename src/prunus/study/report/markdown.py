@@ -113,5 +113,3 @@ def _(block: Table) -> str:
 
 def _line(entries: Iterable[str]) -> str:
     return f"| {' | '.join(entries)} |"
-
-

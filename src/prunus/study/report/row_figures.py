@@ -40,23 +40,28 @@ def recovery_chart(found: Analysis, granularity: str) -> Chart:
     rows = [row for row, _ in plan.rows]
     data = [_bridges(cells, rows)]
     for name, symbol, colour, figure in _STAGES:
-        known = [(row, cell.over_seeds(figure), cell) for row, cell in zip(rows, cells, strict=True)]
+        known = [
+            (row, cell.over_seeds(figure), cell) for row, cell in zip(rows, cells, strict=True)
+        ]
         shown = [(row, value, cell) for row, value, cell in known if value is not None]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": name,
-                "x": [100 * value.mean for _, value, _ in shown],
-                "y": [row for row, _, _ in shown],
-                "marker": {"symbol": symbol, "size": 9, "color": colour, "line": {"color": colour, "width": 2}},
-                "text": [
-                    f"<b>{escape(cell.strategy)}</b>, {name}: {percent(value.mean)}"
-                    for _, value, cell in shown
-                ],
-                "hovertemplate": "%{text}<extra></extra>",
-            }
-        )
+        data.append({
+            "type": "scatter",
+            "mode": "markers",
+            "name": name,
+            "x": [100 * value.mean for _, value, _ in shown],
+            "y": [row for row, _, _ in shown],
+            "marker": {
+                "symbol": symbol,
+                "size": 9,
+                "color": colour,
+                "line": {"color": colour, "width": 2},
+            },
+            "text": [
+                f"<b>{escape(cell.strategy)}</b>, {name}: {percent(value.mean)}"
+                for _, value, cell in shown
+            ],
+            "hovertemplate": "%{text}<extra></extra>",
+        })
     lowest = min(value for trace in data[1:] for value in trace["x"])
     dense = 100 * found.facts.dense["accuracy"]
     title = f"Accuracy before and after recovery, {granularity} level"
@@ -120,9 +125,9 @@ def kept_chart(found: Analysis, granularity: str) -> Chart | None:
     for point in points:
         shares.append([None] * len(strategies))  # the row of the title
         for group in groups:
-            shares.append(
-                [_kept(by_place.get((point, strategy)), group) for strategy in strategies]
-            )
+            shares.append([
+                _kept(by_place.get((point, strategy)), group) for strategy in strategies
+            ])
     few = len(groups) <= _FEW
     title = f"What is kept where, {granularity} level"
     return Chart(
@@ -196,7 +201,7 @@ def _kept_table(
     parts = []
     for (start, part), end in zip(plan.titles, starts[1:], strict=True):
         rows = [
-            (Entry(name), *(Entry("–" if s is None else f"{s:.1f} %") for s in shares[row]))
+            (Entry(name), *(Entry("-" if s is None else f"{s:.1f} %") for s in shares[row]))
             for row, name in plan.rows
             if start < row < end
         ]
@@ -233,19 +238,17 @@ def cost_chart(found: Analysis) -> Chart | None:
     for name, colour, figure in _COSTS:
         values = [_mean(figure, own) or 0.0 for own in runs]
         totals = [total + value for total, value in zip(totals, values, strict=True)]
-        data.append(
-            {
-                "type": "bar",
-                "orientation": "h",
-                "name": name,
-                "x": values,
-                "y": rows,
-                "marker": {"color": colour},
-                "text": [f"{name}: {seconds(value)}" for value in values],
-                "textposition": "none",
-                "hovertemplate": "%{text}<extra></extra>",
-            }
-        )
+        data.append({
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "x": values,
+            "y": rows,
+            "marker": {"color": colour},
+            "text": [f"{name}: {seconds(value)}" for value in values],
+            "textposition": "none",
+            "hovertemplate": "%{text}<extra></extra>",
+        })
     data.append(_totals(totals, rows))
     title = "What one pruned model costs to make"
     return Chart(
@@ -296,13 +299,11 @@ def _cost_table(
             own = next(rest)
             values = [_mean(figure, own) for _, _, figure in _COSTS]
             memory = _mean(lambda run: run.score_bytes, own)
-            rows.append(
-                (
-                    Entry(strategy),
-                    *(Entry("–" if value is None else seconds(value)) for value in values),
-                    Entry("–" if memory is None else f"{memory / 1e6:.2f} MB"),
-                )
-            )
+            rows.append((
+                Entry(strategy),
+                *(Entry("-" if value is None else seconds(value)) for value in values),
+                Entry("-" if memory is None else f"{memory / 1e6:.2f} MB"),
+            ))
         groups.append(Rows(title=part, rows=tuple(rows)))
     columns = ("strategy", *(name for name, _, _ in _COSTS), "extra memory to score")
     return Table(caption=title, columns=columns, parts=tuple(groups))

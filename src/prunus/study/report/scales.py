@@ -149,7 +149,7 @@ def ratio_axis(largest: float, title: str) -> dict[str, Any]:
         "type": "log",
         "range": [math.log10(0.7), math.log10(1.25 * max(largest, 2.0))],
         "tickvals": [tick for tick in (1, 2, 3, 5, 10, 20, 50) if tick <= 1.25 * max(largest, 2.0)],
-        "ticksuffix": "×",
+        "ticksuffix": "x",
         "title": {"text": title},
         "zeroline": False,
     }

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from prunus.study.analysis import Analysis, Cell, Estimate
 from prunus.study.report.blocks import Entry, Rows, Table, Tone
-from prunus.study.words import digits_of, needs_of, percent, place, signed, spread, times
+from prunus.study.words import digits_of, needs_of, percent, place, signed, spread, times, word_of
 from prunus.text import amount
 
-NOTHING = Entry("–", "quiet")
+NOTHING = Entry("-", "quiet")
 _TONES: Mapping[str, Tone] = {"same": "good", "worse": "bad", "not enough data to tell": "open"}
 _SHORT = {"not enough data to tell": "not enough data"}
 
@@ -36,6 +36,8 @@ def main_table(found: Analysis, granularity: str) -> Table:
         rows = tuple(_row(cell, cells[0], found) for cell in cells)
         parts.append(Rows(title=f"{place(point)} (budget {point.budget})", rows=rows))
     caption = f"All strategies at {granularity} level, the most accurate first"
+    if granularity in found.zeroed:
+        caption += ". Speed-up: none, as zeros in dense tensors give none; measured in brackets"
     return Table(caption=caption, columns=_COLUMNS, parts=tuple(parts))
 
 
@@ -123,7 +125,7 @@ def speed(cell: Cell, found: Analysis) -> Entry:
     """Return the measured speed-up; of zeros in dense tensors it is said that they give none."""
     measured = times(cell.speed_up.mean) if cell.speed_up else "not measured"
     if found.zeros_only(cell):
-        return Entry(f"none: zeros in dense tensors ({measured})", "quiet")
+        return Entry(f"none ({measured})", "quiet")
     return Entry(measured, "" if cell.speed_up else "quiet")
 
 
@@ -131,18 +133,19 @@ def cell_table(cells: tuple[Cell, ...], found: Analysis) -> Table:
     """Return the accuracy of one strategy at every budget, before and after recovery."""
     digits = digits_of(found.facts.items)
     parts = []
-    for granularity in dict.fromkeys(cell.point.granularity for cell in cells):
+    for level in dict.fromkeys((cell.point.granularity, cell.point.target) for cell in cells):
         rows = tuple(
             (
-                Entry(place(cell.point)),
+                Entry(percent(cell.point.fraction, 0)),
                 _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), digits),
                 _accuracy(cell.over_seeds(lambda run: run.accuracy), digits, interval=True),
                 verdict(cell),
             )
             for cell in cells
-            if cell.point.granularity == granularity
+            if (cell.point.granularity, cell.point.target) == level
         )
-        parts.append(Rows(title=f"{granularity} level", rows=rows))
+        granularity, target = level
+        parts.append(Rows(title=f"{granularity} level, share of the {word_of(target)}", rows=rows))
     return Table(
         caption="Accuracy before and after recovery",
         columns=("kept", "after the cut", "after recovery", "verdict"),

@@ -5,7 +5,7 @@ Legend: O output channels, I input channels, G groups; weight is (O, I/G, ...), 
 """
 
 from prunus.trace.axes import KERNEL, SPACE, Node, freeze, fresh, product, split
-from prunus.trace.call import Call, Dims, rule
+from prunus.trace.call import NOT_ZERO, Call, Dims, rule
 
 
 @rule("convolution", "_convolution")
@@ -14,9 +14,13 @@ def convolution(call: Call) -> Dims:
     inputs, weight = call.dims("input"), call.dims("weight")
     for node in weight.nodes[2:]:
         freeze(node, KERNEL)
+    call.run_along(inputs.nodes[2:])
     meet = _transposed if call["transposed"] else _forward
     outputs = meet(call, inputs.nodes[1], weight, int(call["groups"]))
-    zero = weight.zero[1 if call["transposed"] else 0]
+    summed, made = (0, 1) if call["transposed"] else (1, 0)
+    if not (inputs.zero[1] or weight.zero[summed]):
+        call.mark_inexact(inputs.nodes[1], NOT_ZERO)
+    zero = weight.zero[made]
     if call["bias"] is not None:
         bias = call.dims("bias")
         call.unify(bias.nodes[0], outputs)

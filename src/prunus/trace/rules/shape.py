@@ -148,10 +148,7 @@ def restride(call: Call) -> Dims:
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     if same and (
         result.is_contiguous()
-        or (
-            result.dim() in formats
-            and result.is_contiguous(memory_format=formats[result.dim()])
-        )
+        or (result.dim() in formats and result.is_contiguous(memory_format=formats[result.dim()]))
     ):
         return inputs
     raise Mismatch("lays the memory out anew")

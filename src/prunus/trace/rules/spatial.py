@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prunus.trace.axes import SPACE, Mismatch, Node, fresh, sum_of
+from prunus.trace.axes import SPACE, Node, fresh, sum_of
 from prunus.trace.call import Call, Dims, rule
 
 
@@ -21,14 +21,11 @@ from prunus.trace.call import Call, Dims, rule
 def resample(call: Call) -> Sequence[Dims]:
     """Each channel by itself: what was zero stays zero."""
     inputs = call.dims("self" if "self" in call.arguments else "input")
-    shape = call.outputs[0].shape
-    if len(shape) != len(inputs.nodes):
-        raise Mismatch("changes the number of dims")
-    nodes = tuple(
-        node if node.size == size else fresh(size, SPACE)
-        for node, size in zip(inputs.nodes, shape, strict=True)
-    )
-    return [Dims(nodes, inputs.zero)] * len(call.outputs)
+    rank = next(int(digit) for digit in "123" if f"{digit}d" in call.name)
+    call.run_along(inputs.nodes[-rank:])
+    space = tuple(fresh(size, SPACE) for size in call.outputs[0].shape[-rank:])
+    zero = (*inputs.zero[:-rank], *[False] * rank)
+    return [Dims((*inputs.nodes[:-rank], *space), zero)] * len(call.outputs)
 
 
 @rule("constant_pad_nd")

@@ -25,11 +25,8 @@ def fixed_seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
-def doctests(
-    doctest_namespace: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Let docstring examples use torch, nn and prunus without an import, in a folder of their own."""
-    monkeypatch.chdir(tmp_path)
+def names_in_doctests(doctest_namespace: dict[str, object]) -> None:
+    """Let docstring examples use torch, nn and prunus without an import."""
     doctest_namespace.update(torch=torch, nn=nn, prunus=prunus)
 
 

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 ORDER = """
 _version < errors < text < files < extents < inputs < records < modes < data < networks < cost
 < trace < units < signals < criteria < allocate < masks < shrink < planner < recover < train
-< verify < save < api < study < cli
+< verify < save < api < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)
 # What is at home everywhere. Each other third party is imported in one file only.

@@ -49,6 +49,7 @@ def fused(net, x):
     SEQUENCES,
     lambda: {"qkv": linear(6, 36), "o": linear(12, 4), "heads": 3},
     free={"qkv": 3},
+    kept={"qkv#2": "the scale of the scores follows the width"},
 )
 def fused_and_split(net, x):
     b, n, _ = x.shape
@@ -64,7 +65,8 @@ def fused_and_split(net, x):
         "q": linear(6, 24), "k": linear(6, 8), "v": linear(6, 8), "o": linear(24, 4),
         "kv_heads": 2, "repeats": 3, "dim": 4,
     },
-    free={"k": 2, "q": 3, "v": 4},
+    free={"q": 2, "q#2": 3, "v": 4},
+    kept={"q#3": "the scale of the scores follows the width"},
 )  # fmt: skip
 def grouped_queries(net, x):
     b, n, _ = x.shape
@@ -94,7 +96,8 @@ def scaled_dot_product(net, x):
         "q": linear(6, 12), "k": linear(6, 12), "v": linear(6, 12), "o": linear(12, 4), "heads": 3,
         "bias": weight(3, 7, 7),
     },
-    free={"q": 3, "v": 4},
+    free={"bias": 3, "v": 4},
+    kept={"bias.in": "a size of the inputs", "bias.in#2": "a size of the inputs"},
 )  # fmt: skip
 def with_a_bias_for_each_head(net, x):
     b, n, _ = x.shape
@@ -119,7 +122,7 @@ def single_head(net, x):
 @case(
     SEQUENCES,
     lambda: {"q": linear(6, 16), "k": linear(6, 16), "v": linear(6, 8), "o": linear(8, 4), "heads": 2},
-    free={"v": 4, "q": 2},
+    free={"q": 2, "q#2": 4, "v": 4},
 )
 def rotary(net, x):
     """The two halves of each head turn into each other."""

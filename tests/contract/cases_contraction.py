@@ -34,20 +34,19 @@ def vector_with_a_bias(net, x):
     return net.c @ hidden, torch.dot(hidden, net.b)
 
 
-@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": weight(8, 4), "c": weight(4)}, free={"a": 8})
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": weight(8, 4), "c": weight(4)}, free={"b": 8})
 def batched_matrices(net, x):
-    b = net.b.expand(x.shape[0], -1, -1)
-    return torch.baddbmm(net.c, net.a(x), b)
+    return torch.baddbmm(net.c, net.a(x), net.b.expand(x.shape[0], -1, -1))
 
 
 @case(
     SEQUENCES,
-    lambda: {"a": linear(6, 8), "b": linear(6, 8), "c": linear(8, 4)},
+    lambda: {"a": linear(6, 8), "b": linear(6, 8), "c": weight(4, 8)},
     free={"a": 8},
 )
 def product_of_activations(net, x):
     scores = net.a(x) @ net.b(x).transpose(1, 2)
-    return scores @ net.b(x).sigmoid() @ net.c.weight.T
+    return scores @ net.b(x).sigmoid() @ net.c.T
 
 
 @case(
@@ -76,7 +75,7 @@ def einsum(net, x):
 @case(
     SEQUENCES,
     lambda: {"up": weight(3, 6, 8), "down": weight(3, 8, 4)},
-    free={"up": 8},
+    free={"up.in": 8},
 )
 def a_product_for_each_expert(net, x):
     hidden = torch.einsum("bti,eih->beth", x, net.up).relu()

@@ -34,11 +34,12 @@ def grouped(net, x):
 
 @case(
     IMAGES,
-    lambda: {"a": conv(3, 8), "b": nn.Parameter(nn.init.zeros_(conv(8, 12, groups=4).weight))},
-    kept={"a": "is a literal"},
+    lambda: {"a": conv(3, 8), "b": weight(12, 2, 3, 3), "c": conv(12, 4)},
+    free={"a": 2, "b": 3},
+    kept={"b#2": "size 4 is a literal"},
 )
 def grouped_by_a_literal(net, x):
-    return F.conv2d(net.a(x), net.b, groups=4)
+    return net.c(F.conv2d(net.a(x), net.b, groups=4, padding=1))
 
 
 @case(
@@ -81,7 +82,7 @@ def transposed3d(net, x):
     return net.b(net.a(x))
 
 
-@case(IMAGES, lambda: {"a": conv(3, 8, 2, padding="same"), "b": conv(8, 4)}, free={"a": 8})
+@case(IMAGES, lambda: {"a": conv(3, 8, padding="same"), "b": conv(8, 4)}, free={"a": 8})
 def padded_to_the_same_size(net, x):
     return net.b(net.a(x))
 
@@ -98,7 +99,7 @@ def padded_by_reflection(net, x):
 @case(
     IMAGES,
     lambda: {"a": conv(3, 8), "scan": nn.Conv1d(1, 1, 3, padding=1), "b": conv(8, 4)},
-    kept={"a": "convolution"},
+    kept={"a": "runs along the units"},
 )
 def over_the_channels(net, x):
     """Efficient channel attention: the channels are the positions that a kernel runs along."""
@@ -110,7 +111,7 @@ def over_the_channels(net, x):
 @case(
     SEQUENCES,
     lambda: {"a": linear(6, 8), "scan": nn.Conv1d(5, 4, 3, padding=1), "b": linear(8, 4)},
-    kept={"a": "convolution"},
+    kept={"a": "runs along the units"},
 )
 def over_the_features(net, x):
     return net.b(net.scan(net.a(x[:, :5])))

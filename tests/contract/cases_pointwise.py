@@ -3,9 +3,6 @@ from models import IMAGES, ROWS, SEQUENCES, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
-ACTIVATIONS = nn.ModuleList
-
-
 @case(
     IMAGES,
     lambda: {"a": conv(3, 8), "b": conv(8, 8), "c": conv(3, 8), "d": conv(8, 4)},
@@ -127,7 +124,7 @@ def comparison_loses_zeros(net, x):
 )
 def in_place(net, x):
     y = net.a(x)
-    y.relu_().mul_(2).add_(net.a(x).tanh_())
+    y.add_(net.a(x).tanh_()).mul_(2)
     y += net.a(x)
     y.clamp_(-2, 2)
     return net.b(F.relu(y, inplace=True)), y.sum(1)
@@ -136,7 +133,7 @@ def in_place(net, x):
 @case(ROWS, lambda: {"a": linear(6, 8)}, kept={"a": "reduces over the units"})
 def in_place_through_a_view(net, x):
     y = net.a(x)
-    y.view(-1, 2, 4).sigmoid_()
+    y.view(x.shape[0], -1, 1).sigmoid_()
     return y.sum(1)
 
 
@@ -210,3 +207,27 @@ def a_number_that_does_not_follow(net, x):
     """The attribute sizes nothing, so it stays as it is, and so does what is computed from it."""
     y = net.a(x)
     return net.b(y - y.sum(-1, keepdim=True) / net.width)
+
+
+@case(
+    ROWS,
+    lambda: {"a": linear(6, 8), "b": linear(6, 8), "c": linear(8, 4)},
+    kept={"a": "not finite"},
+)
+def divided_by_what_becomes_zero(net, x):
+    """0 / 0 is no number, and no weight of zero makes it one."""
+    return net.c(net.a(x) / net.b(x))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "not finite"})
+def logarithm_of_what_becomes_zero(net, x):
+    return net.b(net.a(x).relu().log().clamp(min=-3))
+
+
+@case(
+    IMAGES,
+    lambda: {"a": weight(8, 3, 3, 3), "b": conv(8, 4)},
+    kept={"a": "not finite"},
+)
+def normalised_weights(net, x):
+    return net.b(F.conv2d(x, net.a / net.a.square().sum((1, 2, 3), keepdim=True).sqrt()))

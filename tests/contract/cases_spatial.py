@@ -82,7 +82,8 @@ def resizing3d(net, x):
 @case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
 def padding_in_space(net, x):
     y = net.a(x)
-    y = F.pad(y, (1, 2), mode="reflect") + F.pad(y, (1, 2), mode="replicate") + F.pad(y, (1, 2))
+    size = (1, 2, 0, 1)
+    y = F.pad(y, size, mode="reflect") + F.pad(y, size, mode="replicate") + F.pad(y, size)
     return net.b(F.pad(F.pad(y, (-1, 0, 2, -1)), (0, 0, 1, 0), value=3.0))
 
 

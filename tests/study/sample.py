@@ -26,7 +26,14 @@ FACTS = Facts(
     threads=1,
     seeds=(0, 1, 2),
     versions={"prunus": "0.1.0", "torch": "2.13.0", "python": "3.13.5", "processor": "x86_64"},
-    fingerprint="c0ffee5eed",
+    fingerprint="5ca1ab1e" * 8,
+    epochs={"dense": 20, "recovery": 6, "penalty": 3, "scratch": 26},
+    settings={
+        "strategies": {"magnitude channel": "Strategy(name='magnitude', allocation='uniform')"},
+        "budgets": {"channel": ["macs=0.5", "macs=0.25"], "weight": ["params=0.5"]},
+        "metric": "accuracy",
+        "exclude": [],
+    },
 )
 CHANNELS = {
     "stem.0": 16,
@@ -151,19 +158,28 @@ HABITS = {
         loss=(0.0, 0.7, 3.9), damage=(0.1, 0.55, 0.85), needs=("data", "labels"), score=0.23
     ),
     "l1": Habit(
-        loss=(0.2, 1.0, 4.8), damage=(0.02, 0.3, 0.8), needs=("labels", "training"), penalty=7.5
+        loss=(0.2, 1.0, 4.8),
+        damage=(0.02, 0.3, 0.8),
+        needs=("data", "labels", "training"),
+        penalty=7.5,
     ),
     "l2": Habit(
-        loss=(0.1, 1.1, 5.9), damage=(0.05, 0.4, 0.85), needs=("labels", "training"), penalty=7.1
+        loss=(0.1, 1.1, 5.9),
+        damage=(0.05, 0.4, 0.85),
+        needs=("data", "labels", "training"),
+        penalty=7.1,
     ),
     "group-lasso": Habit(
-        loss=(0.0, 0.4, 2.6), damage=(0.01, 0.05, 0.4), needs=("labels", "training"), penalty=9.8
+        loss=(0.0, 0.4, 2.6),
+        damage=(0.01, 0.05, 0.4),
+        needs=("data", "labels", "training"),
+        penalty=9.8,
     ),
     "random": Habit(
         loss=(0.5, 2.4, 9.5), damage=(0.8, 0.9, 0.9), kind="control", score=0.001, evenness=1.0
     ),
     "scratch": Habit(
-        loss=(0.9, 1.6, 4.4), damage=(0, 0, 0), needs=("labels", "training"), kind="scratch"
+        loss=(0.9, 1.6, 4.4), damage=(0, 0, 0), needs=("data", "labels", "training"), kind="scratch"
     ),
 }
 

@@ -120,7 +120,7 @@ def measure_peak_memory(model: nn.Module, inputs: Inputs) -> int:
     inputs = to_device(inputs, device)
     with mode(model, training=False), torch.no_grad():
         if device.type == "cpu":
-            live = _LiveStorages()
+            live = LiveStorages()
             with live:
                 call(model, inputs)
             return live.peak
@@ -188,8 +188,18 @@ def _check_at_least(least: int, **settings: float | None) -> None:
             raise PruneError(f"{name} must be at least {least}, but is {value}")
 
 
-class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the storages that operators return, and takes off each as it dies."""
+class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the storages that operators return, and takes off each as it dies.
+
+    Attributes:
+        peak: The most bytes that were alive at once; what was there before counts nothing.
+
+    Example:
+        >>> with LiveStorages() as live:
+        ...     total = (torch.ones(4) + 1).sum()
+        >>> live.peak
+        36
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

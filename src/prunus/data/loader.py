@@ -43,7 +43,7 @@ class Batches:
         >>> examples = Examples(torch.arange(5.0).reshape(5, 1, 1, 1), torch.arange(5))
         >>> batches = Batches(examples, batch_size=2, shuffle=True)
         >>> [targets.tolist() for _, targets in batches]
-        [[0, 2], [4, 1], [3]]
+        [[1, 3], [0, 4], [2]]
         >>> [targets.tolist() for _, targets in batches]
         [[3, 0], [4, 1], [2]]
     """
@@ -99,7 +99,7 @@ class Batches:
         order = torch.arange(len(inputs))
         if self.shuffle:
             order = torch.randperm(len(inputs), generator=generator)
-        for items in order.split(self.batch_size)[: len(self)]:
+        for items in torch.split(order, self.batch_size)[: len(self)]:
             batch = inputs[items]
             if self.shift:
                 batch = _shifted(batch, self.shift, self._background, generator)
@@ -112,9 +112,7 @@ def _generator(seed: int, epoch: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state))
 
 
-def _shifted(
-    images: Tensor, shift: int, background: float, generator: torch.Generator
-) -> Tensor:
+def _shifted(images: Tensor, shift: int, background: float, generator: torch.Generator) -> Tensor:
     """(B, C, H, W) -> the same, each image moved by up to `shift` pixels down and right or back."""
     size_B, _, height, width = images.shape
     padded = F.pad(images, (shift, shift, shift, shift), value=background)
@@ -135,8 +133,9 @@ def set_epoch(data: Iterable[Any], epoch: int) -> None:
     `Batches` and `torch.utils.data.DistributedSampler` do: they shuffle by it.
     """
     for reader in (data, getattr(data, "sampler", None)):
-        if hasattr(reader, "set_epoch"):
-            reader.set_epoch(epoch)
+        tell = getattr(reader, "set_epoch", None)
+        if tell is not None:
+            tell(epoch)
 
 
 def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inputs, Any]]:
@@ -149,11 +148,10 @@ def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inpu
             the batch is reached.
 
     Example:
-        >>> batches = [(torch.ones(2, 3), torch.tensor([0, 1])), (torch.full((2, 3), torch.nan), None)]
-        >>> for inputs, _ in checked(batches, device=torch.device("cpu")):
-        ...     print(inputs.shape)
+        >>> data = [(torch.ones(2, 3), torch.tensor([0, 1])), (torch.full((2, 3), torch.nan), None)]
+        >>> list(checked(data, device=torch.device("cpu")))
         Traceback (most recent call last):
-        prunus.errors.DataError: the inputs of batch 2 are not finite: 6 of 6 numbers are NaN...
+        prunus.errors.DataError: the inputs of batch 2 are not finite: 6 of 6 numbers are NaN or...
     """
     number = 0
     for number, batch in enumerate(data, start=1):

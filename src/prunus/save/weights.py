@@ -119,6 +119,20 @@ def _serialised(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
         yield flat.view(torch.uint8).numpy().data
 
 
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Return all tensors of a safetensors file.
+
+    Raises:
+        SaveError: If the file cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        raise altered(f"'{path}' is no whole safetensors file: {error}") from error
+
+
 def read_tensors(
     path: Path, expected: Mapping[str, tuple[str, tuple[int, ...]]]
 ) -> dict[str, Tensor]:
@@ -131,12 +145,7 @@ def read_tensors(
     Raises:
         SaveError: If the file cannot be read, or holds other tensors than expected.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        raise altered(f"'{path}' is no whole safetensors file: {error}") from error
+    tensors = load_tensors(path)
     found = {name: signature(tensor) for name, tensor in tensors.items()}
     wrong = sorted(
         name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)

@@ -107,7 +107,8 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
     _check_rereadable(train=train, test=test)
     check_forgettable(model)
     jobs = _jobs(strategies, budgets, seeds)
-    _check_jobs(jobs, recipe)
+    _check_jobs(jobs)
+    _check_epochs(jobs, recipe, dense_epochs)
     setting = Setting(
         dense=model,
         inputs=example_inputs,
@@ -147,12 +148,10 @@ def _jobs(
     )
 
 
-def _finished(
-    setting: Setting, jobs: Sequence[Job], results: Results, progress: Progress
-) -> Study:
+def _finished(setting: Setting, jobs: Sequence[Job], results: Results, progress: Progress) -> Study:
     """Do all jobs that are not done yet; write each down at once."""
     memory = ScoreMemory(setting)
-    done = {key_of(one) for one in (*results.study.runs, *results.study.failures)}
+    done = {key_of(one) for one in results.study.runs + results.study.failures}
     pending = [job for job in jobs if job.key not in done]
     for number, job in enumerate(pending, start=len(jobs) - len(pending)):
         progress(number, len(jobs), str(job))
@@ -165,9 +164,7 @@ def _outcome(setting: Setting, job: Job, memory: ScoreMemory) -> Run | Failure:
     try:
         return run(setting, job, score_bytes=memory(job))
     except BudgetError as error:
-        return Failure(
-            **setting.aim(job), what=error.what, why=error.why, hint=error.hint
-        )
+        return Failure(**setting.aim(job), what=error.what, why=error.why, hint=error.hint)
 
 
 def _ignore(done: int, total: int, text: str) -> None:
@@ -186,7 +183,7 @@ def _check_rereadable(**data: Iterable[Any]) -> None:
             )
 
 
-def _check_jobs(jobs: Sequence[Job], recipe: Recipe) -> None:
+def _check_jobs(jobs: Sequence[Job]) -> None:
     if not jobs:
         raise StudyError(
             "there is nothing to compare",
@@ -199,6 +196,15 @@ def _check_jobs(jobs: Sequence[Job], recipe: Recipe) -> None:
         raise StudyError(
             f"the same run is asked for {times} times: {job}",
             hint="give each budget and each seed once",
+        )
+
+
+def _check_epochs(jobs: Sequence[Job], recipe: Recipe, dense_epochs: int) -> None:
+    if dense_epochs < 1:
+        raise StudyError(
+            f"dense_epochs={dense_epochs} is no training",
+            why="the small dense network from scratch is trained as long as the dense model was",
+            hint="say for how many epochs the dense model was trained",
         )
     penalised = [job.strategy.name for job in jobs if job.strategy.penalty is not None]
     if penalised and recipe.epochs < 2:
@@ -225,7 +231,9 @@ def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:
 
 def _check_data(setting: Setting) -> None:
     """Read one batch of the training data, and the test data a second time."""
-    for _ in checked(Calibration(Seeded(setting.train, seed=0), batches=1), device=device_of(setting.dense)):
+    for _ in checked(
+        Calibration(Seeded(setting.train, seed=0), batches=1), device=device_of(setting.dense)
+    ):
         pass
     if not torch.equal(setting.dense_N, setting.measure(setting.dense)):
         raise StudyError(

@@ -31,9 +31,7 @@ class ScoreMemory:
         planner = self.setting.planner(self.setting.dense, job)
         live = LiveStorages()
         with live:
-            scores = planner.scores(
-                data=self.setting.calibration(job.seed), loss=self.setting.loss
-            )
+            scores = planner.scores(data=self.setting.calibration(job.seed), loss=self.setting.loss)
             for name in planner.free:
                 for _ in scores.stream(name):
                     pass

@@ -1,4 +1,4 @@
-"""What a study writes down: one Run a line of `results.jsonl`, and the facts that all runs share."""
+"""What a study writes down: one Run a line of `results.jsonl`, and the facts that they share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,15 +29,15 @@ class Run:
             margin, verdict, items, lost, gained.
         params: Of the result.
         nonzero: Of them not zero.
-        macs: Of one item.
+        macs: Of one forward pass at the example inputs.
         bytes: As stored.
         file_bytes: Of the saved files.
-        latency: Median milliseconds of one batch, and of the dense model measured beside it.
-        latency_dense: See `latency`.
+        latency: Median milliseconds of one batch.
+        latency_dense: The same of the dense model, measured in turns with it.
         score_seconds: To score and choose.
-        score_bytes: Largest extra memory while scoring.
+        score_bytes: Largest memory of the tensors that scoring makes.
         penalty_seconds: To train under a penalty before the cut.
-        recover_seconds: To recover.
+        recover_seconds: To recover; of a network from scratch, to train.
         agreement: Largest difference between masked and shrunk.
         kept: Per group (units kept, units).
         folder: Where the model is, below the folder of the study; None where it was not kept.
@@ -120,7 +120,7 @@ class Facts:
         settings: How the study was asked for: strategies, budgets, loss, metric.
         epochs: Of training, by purpose: "dense", "recovery" (what every pruned model gets in
             all), "penalty" (what the penalised strategies spend of that before the cut) and
-            "scratch" (dense and recovery together).
+            "scratch" (as many as went into the dense model, and then the recovery).
     """
 
     title: str

@@ -249,7 +249,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """Return nested settings by their path, "recovery.epochs"."""
     if not isinstance(value, dict):
         return {name: value}
-    found = {}
+    found: dict[str, Any] = {}
     for key, item in value.items():
         found |= _flat(item, f"{name}.{key}" if name else key)
     return found

@@ -4,7 +4,6 @@ Everything that is random in a run follows its seed, so that a run is the same w
 it.
 """
 
-import time
 from dataclasses import asdict, dataclass, replace
 
 from torch import nn
@@ -15,15 +14,15 @@ from prunus import api
 from prunus.api import Pruned
 from prunus.cost import count, measure_latencies
 from prunus.masks import Masked
-from prunus.recover import reestimate_batch_norm
 from prunus.records import Plan
+from prunus.recover import reestimate_batch_norm
 from prunus.study.models import keep
 from prunus.study.penalise import penalised
 from prunus.study.reading import Seeded, seeded
 from prunus.study.records import Run
 from prunus.study.scratch import budget_of_same_cost, forget
 from prunus.study.setting import Job, Setting
-from prunus.train import Hook, fit
+from prunus.train import History, Hook, fit
 from prunus.verify import compare
 
 _TIMED_RUNS = 15
@@ -57,9 +56,7 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None) -> Run:
     )
     cost = count(model, macs=report.after.macs)
     dense, small = measure_latencies([setting.dense, model], setting.timed, runs=_TIMED_RUNS)
-    folder, file_bytes = keep(
-        made.pruned, job=job, folder=setting.folder, comparison=comparison
-    )
+    folder, file_bytes = keep(made.pruned, job=job, folder=setting.folder, comparison=comparison)
     return Run(
         **setting.aim(job),
         needs=job.strategy.needs,
@@ -89,24 +86,17 @@ def _pruned(setting: Setting, job: Job) -> _Made:
     """Cut the dense model, after a training under a penalty where the strategy has one; recover."""
     start, penalty_seconds, trained = setting.dense, None, 0
     if job.strategy.penalty is not None:
-        start, penalty_seconds = penalised(setting, job)
+        start, penalty_seconds = penalised(setting, job, job.strategy.penalty)
         trained = setting.epochs["penalty"]
     pruned = _cut(setting, job, start)
     model, seconds = pruned.model, pruned.report.seconds
     accuracy_cut = setting.accuracy(model)
     accuracy_batch_norm = None
-    began = time.perf_counter()
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         reestimate_batch_norm(model, setting.calibration(job.seed))
         accuracy_batch_norm = setting.accuracy(model)
-    history = fit(
-        model,
-        Seeded(setting.train, seed=job.seed, epoch=trained),
-        loss=setting.loss,
-        recipe=replace(setting.recipe, epochs=setting.recipe.epochs - trained),
-        teacher=setting.teacher,
-        hooks=[] if pruned.plan.tensors else [_Held(pruned.plan)],
-        seed=job.seed,
+    history = _recovered(
+        setting, job, pruned, trained=trained, epochs=setting.recipe.epochs - trained
     )
     return _Made(
         pruned=pruned,
@@ -145,16 +135,34 @@ class _Held(Hook):
 
 
 def _from_scratch(setting: Setting, job: Job) -> _Made:
-    """Take a dense network of the cost that the budget leaves, with new weights, and train it."""
+    """Take a dense network of the cost that the budget leaves, with new weights; train it.
+
+    It goes through what the pruned ones went through: the training of the dense model, without a
+    teacher, and then the recovery.
+    """
     budget = budget_of_same_cost(setting.planner(setting.dense, job))
     strategy = replace(job.strategy, granularity="channel")
     pruned = _cut(setting, replace(job, strategy=strategy, budget=budget), setting.dense)
-    history = fit(
+    trained = setting.dense_epochs
+    first = fit(
         forget(pruned.model),
         Seeded(setting.train, seed=job.seed),
         loss=setting.loss,
-        recipe=replace(setting.recipe, epochs=setting.epochs["scratch"]),
-        teacher=setting.teacher,
+        recipe=replace(setting.recipe, epochs=trained),
         seed=job.seed,
     )
-    return _Made(pruned=pruned, recover_seconds=history.seconds)
+    second = _recovered(setting, job, pruned, trained=trained, epochs=setting.recipe.epochs)
+    return _Made(pruned=pruned, recover_seconds=first.seconds + second.seconds)
+
+
+def _recovered(setting: Setting, job: Job, pruned: Pruned, *, trained: int, epochs: int) -> History:
+    """Train a model that was cut; of this run's data `trained` epochs were read before."""
+    return fit(
+        pruned.model,
+        Seeded(setting.train, seed=job.seed, epoch=trained),
+        loss=setting.loss,
+        recipe=replace(setting.recipe, epochs=epochs),
+        teacher=setting.teacher,
+        hooks=[] if pruned.plan.tensors else [_Held(pruned.plan)],
+        seed=job.seed,
+    )

@@ -83,7 +83,7 @@ class Setting:
     folder: Path
 
     @cached_property
-    def dense_N(self) -> Tensor:  # noqa: N802 - the suffix names the dims
+    def dense_N(self) -> Tensor:
         """The metric of the dense model on every test item, (N,)."""
         return self.measure(self.dense)
 
@@ -160,10 +160,8 @@ class Setting:
     def aim(self, job: Job) -> dict[str, Any]:
         """Return what the records of a job have in common: names, target, fraction kept."""
         budget, target = job.budget, job.budget.targets[0]
-        if budget.relative(target):
-            dense = 10**9  # so large that rounding down to a whole number changes nothing
-        else:
-            dense = self.dense_figure(target, job)
+        # Of a fraction any figure will do; this is so large that rounding down changes nothing.
+        dense = 10**9 if budget.relative(target) else self.dense_figure(target, job)
         return {
             "strategy": job.strategy.name,
             "kind": job.strategy.kind,

@@ -166,6 +166,16 @@ def seeds_of(count: int) -> str:
     return f"{count} seed{'' if count == 1 else 's'}"
 
 
+def threads_of(count: int) -> str:
+    """Return a number of threads.
+
+    Example:
+        >>> threads_of(1), threads_of(2)
+        ('1 thread', '2 threads')
+    """
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
 def digits_of(items: int) -> int:
     """Return how many digits of an accuracy in percent mean something: about one item."""
     return 1 if items < 1000 else 2

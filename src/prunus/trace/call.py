@@ -8,8 +8,10 @@ order; one `Dims` where there is one.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
@@ -51,6 +53,13 @@ def fixed(shape: Sequence[int], reason: str) -> Dims:
 def for_real() -> AbstractContextManager[Any]:
     """Suspend the trace, so that tensors made and operators run inside are real."""
     return _disable_current_modes()
+
+
+@cache
+def is_composite(function: Any) -> bool:
+    """Whether PyTorch takes an ATen operator apart; in inference mode it leaves that to others."""
+    name = function.name()
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,13 @@ class Sources:
 
 
 def build(
-    model: nn.Module, recorder: Recorder, sources: Sources, attributes: Iterable[Attribute]
+    model: nn.Module,
+    recorder: Recorder,
+    steps: Sequence[Step],
+    sources: Sources,
+    attributes: Iterable[Attribute],
 ) -> Graph:
-    """Return the graph of a finished run."""
+    """Return the graph of a finished run, with the operators of `steps`."""
     bound = [(attribute, attribute.node) for attribute in attributes if attribute.node is not None]
     for attribute, node in bound:
         for where in attribute.number_uses:
@@ -45,7 +49,7 @@ def build(
     names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
     values = _Values(names, ids)
     tensors = {name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()}
-    operators = tuple(_operator(step, values) for step in recorder.steps)
+    operators = tuple(_operator(step, values) for step in steps)
     traced = [
         SizeAttribute(attribute.module, attribute.path, extent_of(node, names))
         for attribute, node in bound
@@ -57,7 +61,7 @@ def build(
         aliases=sources.aliases,
         operators=operators,
         attributes=(*traced, *mirrored(model, tensors, operators)),
-        unreached=_unreached(recorder, sources),
+        unreached=unreached(recorder.steps, sources),
         output_dims=output_dims,
         weights=_weights(
             recorder.steps, ids, {name: len(dims[name].nodes) for name in output_dims}
@@ -113,8 +117,9 @@ def _axis(name: str, node: Node) -> Axis:
     return Axis(name, node.size, because, tuple(node.inexact))
 
 
-def _unreached(recorder: Recorder, sources: Sources) -> tuple[str, ...]:
-    read = {id(tensor) for step in recorder.steps for tensor in step.inputs}
+def unreached(steps: Iterable[Step], sources: Sources) -> tuple[str, ...]:
+    """Return the parameters that no operator read."""
+    read = {id(tensor) for step in steps for tensor in step.inputs}
     return tuple(
         name for name in sources.tensors
         if name in sources.parameters and id(sources.tensors[name]) not in read

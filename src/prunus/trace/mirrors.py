@@ -20,7 +20,7 @@ _MIRRORS: Mapping[type[nn.Module], Mapping[str, tuple[str, int]]] = {
     nn.EmbeddingBag: {"num_embeddings": ("weight", 0), "embedding_dim": ("weight", 1)},
     nn.GroupNorm: {"num_channels": ("weight", 0)},
     nn.PReLU: {"num_parameters": ("weight", 0)},
-    _NormBase: {"num_features": ("running_mean", 0)},
+    _NormBase: {"num_features": ("weight", 0)},
 }
 
 

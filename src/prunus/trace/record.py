@@ -4,6 +4,7 @@ Two interposition modes of PyTorch do it: `Recorder` sees every ATen operator, `
 sees the Python arguments, and so who supplied each size.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunus.inputs import tensors_in
 from prunus.trace import rules as _rules  # noqa: F401 - fills the table of rules
 from prunus.trace.axes import Mismatch, freeze, sizes
-from prunus.trace.call import RULES, Call, Dims, Rule, fixed
+from prunus.trace.call import RULES, Call, Dims, Rule, fixed, is_composite
 from prunus.trace.location import user_line
 from prunus.trace.rules.pointwise import pointwise
 
@@ -39,6 +40,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.steps: list[Step] = []
         # Tensors are kept alive, so that no other can take over an id.
         self._known: dict[int, tuple[Tensor, Dims]] = {}
+        # Storage -> the tensors that lie in it.
+        self._inside: defaultdict[int, set[int]] = defaultdict(set)
 
     def dims_of(self, tensor: Tensor) -> Dims:
         """Return what is known of a tensor."""
@@ -53,10 +56,14 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if sizes(dims.nodes) != tuple(tensor.shape):
             raise AssertionError(f"{sizes(dims.nodes)} for a tensor of {tuple(tensor.shape)}")
         self._known[id(tensor)] = (tensor, dims)
+        self._inside[torch._C._storage_id(tensor)].add(id(tensor))
         return dims
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, then note it."""
+        if is_composite(func):
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
         if outputs and func.namespace != "prim":
@@ -68,9 +75,20 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
         call = Call(func, arguments, outputs, self.dims_of, user_line())
         output_dims = self._apply_rule(call, [dims for dims in input_dims if dims is not None])
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            for node in (node for dims in output_dims for node in dims.nodes):
+                call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
+        for tensor in _written(func, arguments):
+            self._forget_zeros(tensor)
         for tensor, dims in zip(outputs, output_dims, strict=True):
             self.learn(tensor, dims)
         self.steps.append(Step(call, inputs, input_dims, output_dims))
+
+    def _forget_zeros(self, written: Tensor) -> None:
+        """Values were written to a tensor: what lies in the same memory may no longer be zero."""
+        for key in self._inside[torch._C._storage_id(written)]:
+            tensor, dims = self._known[key]
+            self._known[key] = (tensor, Dims(dims.nodes, (False,) * len(dims.nodes)))
 
     def _apply_rule(self, call: Call, inputs: list[Dims]) -> tuple[Dims, ...]:
         found = _rule_for(call.function)
@@ -117,6 +135,14 @@ def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
     """Return all arguments of a call by their name in the schema."""
     names, defaults = _schema(func)
     return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)
+
+
+def _written(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:
+    """Return the tensors that a call writes to; one that only gets another shape is none."""
+    if not func._schema.is_mutable or torch.Tag.inplace_view in func.tags:
+        return []
+    names = [a.name for a in func._schema.arguments if a.alias_info and a.alias_info.is_write]
+    return [value for name in names for value in tensors_in(arguments[name])]
 
 
 def _tensor_arguments(values: Iterable[Any]) -> Iterable[Tensor | None]:

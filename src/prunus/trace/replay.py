@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunus.extents import axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.records import Graph, Operator, Value
+from prunus.trace.call import is_composite
 from prunus.trace.tracer import quiet, run, stand_in
 
 
@@ -57,7 +58,7 @@ def replay(
     stand_ins = map_tensors(lambda tensor: stand_in(tensor, mode), inputs)
     checker = _Checker(graph.operators, counts, compare=mode is not None)
     with ExitStack() as stack:
-        stack.enter_context(quiet(model))
+        stack.enter_context(quiet(model, training=False))
         stack.enter_context(mode or nullcontext())
         stack.enter_context(checker)
         try:
@@ -114,6 +115,9 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator; stop the run where it is not what the plan predicts."""
+        if is_composite(func):
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
         name = func._schema.name.split("::")[1]

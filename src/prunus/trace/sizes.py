@@ -85,6 +85,17 @@ class TaggedInt(int):
         tagged.origin = origin
         return tagged
 
+    def __eq__(self, other: object) -> bool:
+        equal = int(self) == other
+        if equal and isinstance(other, TaggedInt):
+            _must_stay_equal(self.origin, other.origin)
+        return equal
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = int.__hash__
+
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Copy as a plain int, so that no tag outlives the trace."""
         return int, (int(self),)
@@ -208,6 +219,13 @@ def bind(size: int, node: Node) -> Claim:
     claim = Claim(node, origin_of(size), int(size), user_line())
     _bind(claim.origin, node, claim.where)
     return claim
+
+
+def _must_stay_equal(one: "Origin", other: "Origin") -> None:
+    """The user's code compares an attribute with the size of a dim, as in an assertion."""
+    for attribute, dim in ((one, other), (other, one)):
+        if isinstance(attribute, Attribute) and isinstance(dim, DimSize):
+            _bind(attribute, dim.node, user_line())
 
 
 def follows_the_inputs(size: int) -> bool:

@@ -1,7 +1,7 @@
 """Run a model once, unchanged, and return its Graph."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from prunus.modes import mode
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh
 from prunus.trace.call import Dims, fixed
-from prunus.trace.graph import Sources, build
+from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.record import Recorder
 from prunus.trace.sizes import settle, tagged
 from prunus.trace.watch import SizeWatcher
@@ -63,18 +63,46 @@ def _record(model: nn.Module, example_inputs: Inputs, mode: FakeTensorMode | Non
     inputs = map_tensors(lambda tensor: stand_in(tensor, mode), example_inputs)
     for tensor in tensors_in(inputs):
         recorder.learn(tensor, fixed(tensor.shape, "model input"))
-    with ExitStack() as stack:
-        attributes = stack.enter_context(tagged(model))
-        stack.enter_context(quiet(model))
-        stack.enter_context(mode or nullcontext())
-        stack.enter_context(recorder)
-        watcher = stack.enter_context(SizeWatcher(recorder))
-        outputs = run(model, sources.tensors, sources.aliases, inputs)
+    watcher = SizeWatcher(recorder)
+    with tagged(model) as attributes, mode or nullcontext(), recorder, watcher:
+        with quiet(model, training=False):
+            _run_to_outputs(model, sources, inputs, recorder)
+        steps = tuple(recorder.steps)
+        if unreached(recorder.steps, sources):
+            _run_training(model, sources, inputs, recorder)
+    _hold_what_the_unreached_may_read(recorder, sources)
+    settle(watcher.claims)
+    graph = build(model, recorder, steps, sources, attributes)
+    return replace(graph, on_real_tensors=mode is None)
+
+
+def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:
+    outputs = run(model, sources.tensors, sources.aliases, inputs)
     for tensor in tensors_in(outputs):
         for node in recorder.dims_of(tensor).nodes:
             freeze(node, "model output")
-    settle(watcher.claims)
-    return replace(build(model, recorder, sources, attributes), on_real_tensors=mode is None)
+
+
+def _run_training(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:
+    """Record what runs only in training, such as auxiliary heads, where that needs no targets."""
+    with quiet(model, training=True):
+        try:
+            _run_to_outputs(model, sources, inputs, recorder)
+        except Exception:  # noqa: BLE001 - what was recorded until then holds all the same
+            return
+
+
+def _hold_what_the_unreached_may_read(recorder: Recorder, sources: Sources) -> None:
+    """Freeze every extent that has the size of an input of a parameter that no run reached."""
+    for name in unreached(recorder.steps, sources):
+        shape = sources.tensors[name].shape
+        inputs = set(shape[1:] or shape) - {1}
+        for node in recorder.dims_of(sources.tensors[name]).nodes:
+            freeze(node, f"no operator reads '{name}'")
+        for tensor in sources.tensors.values():
+            for node in recorder.dims_of(tensor).nodes:
+                if node.size in inputs:
+                    freeze(node, f"'{name}' may read it, but does not run with these inputs")
 
 
 def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
@@ -128,13 +156,13 @@ def run(
 
 
 @contextmanager
-def quiet(model: nn.Module) -> Iterator[None]:
-    """Eval mode, no gradients, no fused paths that hide operators or depend on the sizes."""
+def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Eval or training mode, no gradients, no fused paths that hide operators or depend on the sizes."""
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         # Which fused attention runs depends on widths and masks; this one always does.
-        with mode(model, training=False), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with mode(model, training=training), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from prunus.inputs import tensors_in
 from prunus.trace.axes import Mismatch, Node, cut, freeze, mark_inexact, split
 from prunus.trace.location import user_line
 from prunus.trace.record import Recorder
@@ -136,10 +137,9 @@ def _sizes_after_a_tensor(
 def _size_and_value(
     watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
 ) -> None:
-    given = [value for value in (*args, *kwargs.values()) if not isinstance(value, Tensor)]
-    size = kwargs["size"] if "size" in kwargs else given.pop(0)
-    watcher.bind_all(size, watcher.nodes(result))
-    _numbers_in(given)
+    sizes = [value for value in (*args, *kwargs.values()) if isinstance(value, (tuple, list))]
+    watcher.bind_all(sizes[0], watcher.nodes(result))
+    _numbers_in([value for value in (*args, *kwargs.values()) if value is not sizes[0]])
 
 
 @handles(torch.zeros, torch.ones, torch.empty, torch.rand, torch.randn)
@@ -193,7 +193,8 @@ def _getitem(
             dim += source.dim() - consumed
         elif isinstance(item, slice):
             node = watcher.nodes(source)[dim]
-            for border in (item.start, item.stop):
+            # With a stride the borders of the whole dim are all that the rule allows.
+            for border in (item.start, item.stop) if item.step is None else ():
                 if isinstance(border, int):
                     watcher.bind_border(border, node)
         dim += _dims_taken(item)
@@ -240,6 +241,16 @@ def weight_rank(args: Sequence[Any], kwargs: dict[str, Any]) -> int:
 
 handles(torch.conv1d, torch.conv2d, torch.conv3d)(_conv_groups(6))
 handles(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)(_conv_groups(6))
+
+
+@handles(functional.multi_head_attention_forward)
+def _multi_head_attention(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    """It works out all sizes by itself, where they cannot be seen."""
+    for tensor in tensors_in((args, kwargs)):
+        for node in watcher.nodes(tensor):
+            freeze(node, f"multi_head_attention_forward sizes it at {user_line()}")
 
 
 @handles(functional.scaled_dot_product_attention)

@@ -131,9 +131,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()
-        step = Step(
-            index=self.steps_taken, steps=self.steps, epoch=epoch, lr=lr, loss=loss.item()
-        )
+        step = Step(index=self.steps_taken, steps=self.steps, epoch=epoch, lr=lr, loss=loss.item())
         self.steps_taken += 1
         for hook in self.hooks:
             hook.after_step(step)

@@ -133,9 +133,8 @@ def _controls(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
                 text = f"{relation.capitalize()} than {name} at {where}, by {sizes}."
                 yield Finding(relation == "better", text)
             elif relation == "within noise":
-                yield Finding(
-                    good=False, text=f"No better than {name} at {where}: within seed noise."
-                )
+                text = f"No better than {name} at {where} (within seed noise)."
+                yield Finding(good=False, text=text)
             else:
                 yield Finding(good=False, text=f"One seed does not tell it from {name} at {where}.")
 

@@ -20,10 +20,11 @@ from prunus.study.report.blocks import (
     Section,
 )
 from prunus.study.report.cards import card
+from prunus.study.report.cost_figure import cost_chart
 from prunus.study.report.figures import accuracy_chart, speed_chart
-from prunus.study.report.row_figures import cost_chart, kept_chart, recovery_chart
+from prunus.study.report.row_figures import kept_chart, recovery_chart
 from prunus.study.report.tables import main_table
-from prunus.study.words import digits_of, listing, margin, percent, seeds_of
+from prunus.study.words import digits_of, listing, margin, percent, seeds_of, threads_of
 from prunus.text import amount
 
 
@@ -134,7 +135,15 @@ def _epochs(epochs: Mapping[str, int]) -> list[tuple[str, str]]:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    known = [f"{key} {value}" for key, value in settings.items() if value is not None]
+    """Return settings in a line; those that are off are left out."""
+    known = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            known.append(f"{key} ({_settings(value)})")
+        elif isinstance(value, list | tuple):
+            known += [f"{key} {', '.join(map(str, value))}"] if value else []
+        elif value is not None:
+            known.append(f"{key} {value}")
     return ", ".join(known) or "none"
 
 
@@ -164,11 +173,13 @@ def _charts(found: Analysis) -> Iterable[Block]:
         yield from (chart for chart in charts if chart is not None)
         if granularity in found.zeroed:
             yield Paragraph(
-                f"There is no chart against MACs at {granularity} level: zeros in dense tensors are "
-                "multiplied like any other number.",
+                f"There is no chart against MACs at {granularity} level: zeros in dense tensors "
+                "are multiplied like any other number.",
                 "note",
             )
-    yield from (chart for chart in (speed_chart(found), cost_chart(found)) if chart is not None)
+    if (speed := speed_chart(found)) is not None:
+        yield speed
+    yield cost_chart(found)
 
 
 def _cards(study: Study, found: Analysis) -> Section:
@@ -181,7 +192,6 @@ def _cards(study: Study, found: Analysis) -> Section:
 
 def _method(found: Analysis) -> Section:
     facts = found.facts
-    threads = f"{facts.threads} thread{'' if facts.threads == 1 else 's'}"
     sentences = (
         "Accuracy is the share of the test items that are right. It is measured right after the "
         "cut, after the batch-norm statistics were taken anew, and after recovery. The last epoch "
@@ -202,8 +212,8 @@ def _method(found: Analysis) -> Section:
         "MACs are multiply-adds of one item. Parameters are those that are stored; where weights "
         "are zeroed their tensors keep their shape, and the share that is not zero is given. Bytes "
         "are those of all parameters and buffers.",
-        f"Speed-up is the median time of a batch of {facts.batch} on {threads}, of the dense model "
-        "over that of the result, measured side by side.",
+        f"Speed-up is the median time of a batch of {facts.batch} on {threads_of(facts.threads)}, "
+        "of the dense model over that of the result, measured side by side.",
     )
     return Section(
         name="method",
@@ -211,11 +221,23 @@ def _method(found: Analysis) -> Section:
         blocks=(
             Bullets(items=sentences),
             Figures((*facts.versions.items(), ("fingerprint", facts.fingerprint))),
+            *_asked_for(facts.settings),
             Paragraph(
                 "To repeat it: install these versions, and make the same call with the same seeds "
-                "and an empty folder. Every run is one line of results.jsonl, beside this file. The "
-                "fingerprint is a hash of the dense weights and of all settings: two studies with "
-                "the same one may be compared."
+                "and an empty folder. Every run is one line of results.jsonl, beside this file. "
+                "The fingerprint is a hash of the dense weights and of all settings: two studies "
+                "with the same one may be compared."
             ),
         ),
     )
+
+
+def _asked_for(settings: Mapping[str, Any]) -> Iterable[Block]:
+    """Return the settings of a study: those of each strategy in a list, the others in a line."""
+    others = {key: value for key, value in settings.items() if key != "strategies"}
+    if others:
+        yield Paragraph(f"Asked for: {_settings(others)}.")
+    strategies = settings.get("strategies", {})
+    if strategies:
+        items = tuple(f"{name}: {value}" for name, value in strategies.items())
+        yield Bullets(title="The strategies in full", items=items)

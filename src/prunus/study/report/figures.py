@@ -1,7 +1,6 @@
 """The charts of a report, as plotly reads them. None where the study has nothing to draw."""
 
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from prunus.study.analysis import Analysis, Cell, Estimate
@@ -12,12 +11,14 @@ from prunus.study.report.scales import (
     AccuracyScale,
     Style,
     accuracy_scale,
+    labels,
     layout,
     ratio_axis,
+    safe,
     share_axis,
     styles,
 )
-from prunus.study.words import digits_of, percent, place, places, spread, times
+from prunus.study.words import digits_of, percent, place, spread, threads_of, times
 
 _DODGE = 1.013  # neighbours at one budget stand this factor apart, so that intervals are seen
 
@@ -29,7 +30,7 @@ _WORDS = {"macs": "MACs", "params": "parameters"}
 
 
 def kept_share(cell: Cell, figure: Figure, found: Analysis) -> float:
-    """Return which share of the dense figure is left; of the parameters, those that are not zero."""
+    """Return which share of a dense figure is left; of zeroed weights, what is not zero."""
     if figure == "macs":
         left = cell.mean(lambda run: run.macs)
     elif found.zeros_only(cell):
@@ -87,7 +88,7 @@ def _line(
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": escape(cells[0].strategy),
+        "name": labels([cells[0].strategy])[0],
         "x": [100 * kept_share(cell, figure, found) * shift for cell in cells],
         "y": [middle for _, middle, _ in ends],
         "error_y": {
@@ -119,7 +120,7 @@ def _accuracy(cell: Cell) -> Estimate:
 
 def _hover(cell: Cell, found: Analysis) -> str:
     accuracy = spread(_accuracy(cell), digits_of(found.facts.items))
-    return f"<b>{escape(cell.strategy)}</b>, {place(cell.point)}<br>{accuracy}<br>{cell.verdict}"
+    return f"<b>{safe(cell.strategy)}</b>, {place(cell.point)}<br>{accuracy}<br>{cell.verdict}"
 
 
 def _dense_line(found: Analysis, scale: AccuracyScale, shares: Sequence[float]) -> dict[str, Any]:
@@ -202,9 +203,9 @@ def speed_chart(found: Analysis) -> Chart | None:
     return Chart(
         name="speed",
         title=title,
-        caption=f"Batch {found.facts.batch}, {_threads(found)}. On the slanted line a network is "
-        "faster by as much as it has fewer MACs; below it, less. Below the level line it is slower. "
-        "Neighbours stand a little apart, along the slanted line.",
+        caption=f"Batch {found.facts.batch}, {threads_of(found.facts.threads)}. On the slanted "
+        "line a network is faster by as much as it has fewer MACs; below it, less. Below the level "
+        "line it is slower than dense. Neighbours stand a little apart, along the slanted line.",
         alt=f"Scatter chart. {title}. Largest measured speed-up: "
         f"{times(max(max(trace['y']) for trace in data))}.",
         height=460,
@@ -227,7 +228,7 @@ def _speed_points(
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": escape(points[0][2].strategy),
+        "name": labels([points[0][2].strategy])[0],
         "x": [less * shift for less, _, _ in points],
         "y": [faster * shift for _, faster, _ in points],
         "marker": {
@@ -237,13 +238,9 @@ def _speed_points(
             "line": {"width": 2},
         },
         "text": [
-            f"<b>{escape(cell.strategy)}</b>, {cell.point.granularity}, {place(cell.point)}<br>"
+            f"<b>{safe(cell.strategy)}</b>, {cell.point.granularity}, {place(cell.point)}<br>"
             f"{times(less)} fewer MACs, {times(faster)} as fast"
             for less, faster, cell in points
         ],
         "hovertemplate": "%{text}<extra></extra>",
     }
-
-
-def _threads(found: Analysis) -> str:
-    return f"{found.facts.threads} thread{'' if found.facts.threads == 1 else 's'}"

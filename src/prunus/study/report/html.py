@@ -143,7 +143,7 @@ def _(block: Paragraph) -> str:
 
 @_html.register
 def _(block: Bullets) -> str:
-    title = f"<h4>{_text(block.title)}</h4>" if block.title else ""
+    title = f"<h3>{_text(block.title)}</h3>" if block.title else ""
     items = "".join(f"<li>{_text(item)}</li>" for item in block.items)
     return f"{title}<ul>{items}</ul>"
 

@@ -1,31 +1,37 @@
 """The charts of a report that have a row per strategy or per group. None where nothing is known."""
 
-from collections.abc import Callable, Sequence
-from html import escape
-from typing import Any
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
-from prunus.study.analysis import Analysis, Cell, Point
+from prunus.study.analysis import Analysis, Cell
 from prunus.study.records import Run
 from prunus.study.report.blocks import Chart, Entry, Rows, Table
 from prunus.study.report.cards import STARVED
-from prunus.study.report.scales import COLOURS, GREY, RowPlan, label, layout, row_plan
-from prunus.study.words import percent, place, seconds
+from prunus.study.report.scales import COLOURS, GREY, ROW, RowPlan, labels, layout, row_plan, safe
+from prunus.study.words import percent, place
 
 _RED = "#e57a66"
 _KEPT_COLOURS = [[0, _RED], [STARVED, _RED], [STARVED, "#edf4fa"], [1, "#5b9bd5"]]
 _ON_COLOUR = "#14202b"  # of text on any of them
-_ROW = 22  # pixels
-_FEW = 60  # groups; more get thinner rows without numbers in them
+_FEW = 24  # groups; more get rows without numbers, of _SMALL pixels, names beside them
+_TALL, _SMALL, _THIN = 2400, 12, 3  # or thinner still and without names, about _TALL together
 
-_STAGES: tuple[tuple[str, str, str, Callable[[Run], float | None]], ...] = (
-    ("right after the cut", "circle-open", GREY, lambda run: run.accuracy_cut),
-    ("after batch-norm statistics", "diamond", COLOURS[1], lambda run: run.accuracy_batch_norm),
-    ("after recovery", "circle", COLOURS[0], lambda run: run.accuracy),
+
+class _Stage(NamedTuple):
+    """A moment at which accuracy is measured, and how it is drawn."""
+
+    name: str
+    symbol: str
+    colour: str
+    figure: Callable[[Run], float | None]
+
+
+_STAGES = (
+    _Stage("right after the cut", "circle-open", GREY, lambda run: run.accuracy_cut),
+    _Stage("after batch norm", "diamond", COLOURS[1], lambda run: run.accuracy_batch_norm),
+    _Stage("after recovery", "circle", COLOURS[0], lambda run: run.accuracy),
 )
-
-
-def _points(found: Analysis, granularity: str) -> list[Point]:
-    return [point for point in found.points if point.granularity == granularity]
 
 
 # -- before and after recovery ------------------------------------------------------------------
@@ -33,36 +39,12 @@ def _points(found: Analysis, granularity: str) -> list[Point]:
 
 def recovery_chart(found: Analysis, granularity: str) -> Chart:
     """Accuracy right after the cut, after batch norm and after recovery, a row per strategy."""
-    points = _points(found, granularity)
-    parts = [(place(point), [cell.strategy for cell in found.at(point)]) for point in points]
-    plan = row_plan(parts)
-    cells = [cell for point in points for cell in found.at(point)]
+    cells = found.within(granularity)
+    points = dict.fromkeys(cell.point for cell in cells)
+    plan = row_plan((place(point), [c.strategy for c in found.at(point)]) for point in points)
     rows = [row for row, _ in plan.rows]
-    data = [_bridges(cells, rows)]
-    for name, symbol, colour, figure in _STAGES:
-        known = [
-            (row, cell.over_seeds(figure), cell) for row, cell in zip(rows, cells, strict=True)
-        ]
-        shown = [(row, value, cell) for row, value, cell in known if value is not None]
-        data.append({
-            "type": "scatter",
-            "mode": "markers",
-            "name": name,
-            "x": [100 * value.mean for _, value, _ in shown],
-            "y": [row for row, _, _ in shown],
-            "marker": {
-                "symbol": symbol,
-                "size": 9,
-                "color": colour,
-                "line": {"color": colour, "width": 2},
-            },
-            "text": [
-                f"<b>{escape(cell.strategy)}</b>, {name}: {percent(value.mean)}"
-                for _, value, cell in shown
-            ],
-            "hovertemplate": "%{text}<extra></extra>",
-        })
-    lowest = min(value for trace in data[1:] for value in trace["x"])
+    stages = [_stage(cells, rows, stage) for stage in _STAGES]
+    lowest = min(accuracy for stage in stages for accuracy in stage["x"])
     dense = 100 * found.facts.dense["accuracy"]
     title = f"Accuracy before and after recovery, {granularity} level"
     return Chart(
@@ -71,8 +53,8 @@ def recovery_chart(found: Analysis, granularity: str) -> Chart:
         caption="What the cut costs and what each step wins back, mean over seeds. The line is the "
         "dense model.",
         alt=f"Dot chart. {title}. The numbers are in the table of this level.",
-        height=_ROW * plan.count + 110,
-        data=tuple(data),
+        height=ROW * plan.count + 110,
+        data=(_bridges(cells, rows), *stages),
         layout=layout(
             "rows",
             xaxis={"range": [lowest - 4, 102], "ticksuffix": " %", "zeroline": False},
@@ -92,6 +74,31 @@ def recovery_chart(found: Analysis, granularity: str) -> Chart:
             ],
         ),
     )
+
+
+def _stage(cells: Sequence[Cell], rows: Sequence[int], stage: _Stage) -> dict[str, Any]:
+    known = [
+        (row, cell, cell.over_seeds(stage.figure)) for row, cell in zip(rows, cells, strict=True)
+    ]
+    shown = [(row, cell, value.mean) for row, cell, value in known if value is not None]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": stage.name,
+        "x": [100 * accuracy for _, _, accuracy in shown],
+        "y": [row for row, _, _ in shown],
+        "marker": {
+            "symbol": stage.symbol,
+            "size": 9,
+            "color": stage.colour,
+            "line": {"color": stage.colour, "width": 2},
+        },
+        "text": [
+            f"<b>{safe(cell.strategy)}</b>, {stage.name}: {percent(accuracy)}"
+            for _, cell, accuracy in shown
+        ],
+        "hovertemplate": "%{text}<extra></extra>",
+    }
 
 
 def _bridges(cells: Sequence[Cell], rows: Sequence[int]) -> dict[str, Any]:
@@ -118,17 +125,16 @@ def kept_chart(found: Analysis, granularity: str) -> Chart | None:
     if not groups:
         return None
     strategies = [name for name in found.strategies if any(c.strategy == name for c in cells)]
-    points = [p for p in _points(found, granularity) if any(cell.point == p for cell in cells)]
-    plan = row_plan((place(point), groups) for point in points)
-    by_place = {(cell.point, cell.strategy): cell for cell in cells}
-    shares: list[list[float | None]] = []
-    for point in points:
-        shares.append([None] * len(strategies))  # the row of the title
-        for group in groups:
-            shares.append([
-                _kept(by_place.get((point, strategy)), group) for strategy in strategies
-            ])
-    few = len(groups) <= _FEW
+    points = list(dict.fromkeys(cell.point for cell in cells))
+    height = (
+        ROW if len(groups) <= _FEW else min(max(_TALL / (len(groups) * len(points)), _THIN), _SMALL)
+    )
+    plan = row_plan(((place(point), groups) for point in points), space=math.ceil(ROW / height))
+    shares: dict[int, list[float | None]] = {}
+    for point, (_, rows) in zip(points, plan.parts(), strict=True):
+        own = {cell.strategy: cell for cell in cells if cell.point == point}
+        for row, group in zip(rows, groups, strict=True):
+            shares[row] = [_kept(own.get(strategy), group) for strategy in strategies]
     title = f"What is kept where, {granularity} level"
     return Chart(
         name=f"kept-{found.granularities.index(granularity)}",
@@ -137,24 +143,9 @@ def kept_chart(found: Analysis, granularity: str) -> Chart | None:
         f"{percent(STARVED, 0)}.",
         alt=f"Heat map. {title}: {len(groups)} groups by {len(strategies)} strategies. "
         "The numbers are in the table below it.",
-        height=(_ROW if few else 8) * plan.count + 90,
-        data=(_heat(shares, plan, strategies, few=few),),
-        layout=layout(
-            "rows",
-            xaxis={
-                "tickvals": list(range(len(strategies))),
-                "ticktext": [label(name) for name in strategies],
-                "tickangle": -40,
-                "side": "top",
-                "showgrid": False,
-                "zeroline": False,
-                "ticks": "",
-                "automargin": True,
-            },
-            yaxis=plan.axis(),
-            annotations=plan.annotations(),
-            margin={"l": 20, "r": 20, "t": 20, "b": 10},
-        ),
+        height=round(height * plan.count) + 90,
+        data=(_heat(shares, plan, strategies, height=height),),
+        layout=_kept_layout(plan, strategies, height=height),
         numbers=_kept_table(title, shares, plan, strategies),
     )
 
@@ -166,144 +157,70 @@ def _kept(cell: Cell | None, group: str) -> float | None:
     return sum(100 * kept / size for kept, size in counts) / len(counts) if counts else None
 
 
+_Shares: TypeAlias = Mapping[int, Sequence[float | None]]
+
+
 def _heat(
-    shares: list[list[float | None]], plan: RowPlan, strategies: Sequence[str], *, few: bool
+    shares: _Shares, plan: RowPlan, strategies: Sequence[str], *, height: float
 ) -> dict[str, Any]:
-    names = dict(plan.rows)
-    hover = [
-        [f"<b>{escape(strategy)}</b><br>{escape(names.get(row, ''))}" for strategy in strategies]
-        for row in range(plan.count)
-    ]
+    names, blank = dict(plan.rows), [None] * len(strategies)
     return {
         "type": "heatmap",
         "x": list(range(len(strategies))),
         "y": list(range(plan.count)),
-        "z": shares,
+        "z": [list(shares.get(row, blank)) for row in range(plan.count)],
         "zmin": 0,
         "zmax": 100,
-        "text": hover,
+        "text": [
+            [f"<b>{safe(name)}</b><br>{safe(names.get(row, ''))}" for name in strategies]
+            for row in range(plan.count)
+        ],
         "hovertemplate": "%{text}: %{z:.1f} % kept<extra></extra>",
-        "texttemplate": "%{z:.0f}" if few else "",
+        "texttemplate": "%{z:.0f}" if height == ROW else "",
         "textfont": {"color": _ON_COLOUR},
         "hoverongaps": False,
         "colorscale": _KEPT_COLOURS,
-        "showscale": not few,
-        "colorbar": {"thickness": 10, "ticksuffix": " %"},
+        "showscale": height < ROW,
+        "colorbar": {
+            "thickness": 10,
+            "ticksuffix": " %",
+            "lenmode": "pixels",
+            "len": 200,
+            "y": 1,
+            "yanchor": "top",
+        },
         "xgap": 2,
-        "ygap": 2 if few else 0,
+        "ygap": 2 if height == ROW else 0,
     }
 
 
-def _kept_table(
-    title: str, shares: list[list[float | None]], plan: RowPlan, strategies: Sequence[str]
-) -> Table:
-    starts = [row for row, _ in plan.titles] + [plan.count]
-    parts = []
-    for (start, part), end in zip(plan.titles, starts[1:], strict=True):
-        rows = [
-            (Entry(name), *(Entry("-" if s is None else f"{s:.1f} %") for s in shares[row]))
-            for row, name in plan.rows
-            if start < row < end
-        ]
-        parts.append(Rows(title=part, rows=tuple(rows)))
-    return Table(caption=title, columns=("group", *strategies), parts=tuple(parts))
-
-
-# -- what pruning costs -------------------------------------------------------------------------
-
-_COSTS: tuple[tuple[str, str, Callable[[Run], float | None]], ...] = (
-    ("score and choose", COLOURS[1], lambda run: run.score_seconds),
-    ("train under a penalty", COLOURS[3], lambda run: run.penalty_seconds),
-    ("recover", COLOURS[0], lambda run: run.recover_seconds),
-)
-
-
-def cost_chart(found: Analysis) -> Chart | None:
-    """Seconds that a pruned model takes to make, a bar per strategy."""
-    if not found.cells:
-        return None
-    parts = []
-    for granularity in found.granularities:
-        names = {cell.strategy for cell in found.within(granularity)}
-        parts.append((f"{granularity} level", [n for n in found.strategies if n in names]))
-    plan = row_plan(parts)
-    runs = [
-        [run for c in found.within(granularity) if c.strategy == strategy for run in c.runs]
-        for granularity, (_, strategies) in zip(found.granularities, parts, strict=True)
-        for strategy in strategies
-    ]
-    rows = [row for row, _ in plan.rows]
-    data: list[dict[str, Any]] = []
-    totals = [0.0] * len(rows)
-    for name, colour, figure in _COSTS:
-        values = [_mean(figure, own) or 0.0 for own in runs]
-        totals = [total + value for total, value in zip(totals, values, strict=True)]
-        data.append({
-            "type": "bar",
-            "orientation": "h",
-            "name": name,
-            "x": values,
-            "y": rows,
-            "marker": {"color": colour},
-            "text": [f"{name}: {seconds(value)}" for value in values],
-            "textposition": "none",
-            "hovertemplate": "%{text}<extra></extra>",
-        })
-    data.append(_totals(totals, rows))
-    title = "What one pruned model costs to make"
-    return Chart(
-        name="cost",
-        title=title,
-        caption="Wall time, mean over budgets and seeds; for the network from scratch, of its whole "
-        "training.",
-        alt=f"Bar chart. {title}. The numbers are in the table below it.",
-        height=_ROW * plan.count + 120,
-        data=tuple(data),
-        layout=layout(
-            "rows",
-            xaxis={"range": [0, 1.3 * max(totals) or 1], "ticksuffix": " s", "zeroline": False},
-            yaxis=plan.axis(),
-            annotations=plan.annotations(),
-            barmode="stack",
-        ),
-        numbers=_cost_table(title, parts, runs),
+def _kept_layout(plan: RowPlan, strategies: Sequence[str], *, height: float) -> dict[str, Any]:
+    names = {"tickfont": {"size": 9}} if height == _SMALL else {"showticklabels": False}
+    return layout(
+        "rows",
+        xaxis={
+            "tickvals": list(range(len(strategies))),
+            "ticktext": labels(strategies),
+            "tickangle": -40,
+            "side": "top",
+            "showgrid": False,
+            "zeroline": False,
+            "ticks": "",
+            "automargin": True,
+        },
+        yaxis=plan.axis() | (names if height < ROW else {}),
+        annotations=plan.annotations(),
+        margin={"l": 20, "r": 20, "t": 20, "b": 10},
     )
 
 
-def _mean(figure: Callable[[Run], float | None], runs: Sequence[Run]) -> float | None:
-    known = [value for value in map(figure, runs) if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _totals(totals: Sequence[float], rows: Sequence[int]) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "text",
-        "x": list(totals),
-        "y": list(rows),
-        "text": [f" {seconds(total)}" for total in totals],
-        "textposition": "middle right",
-        "hoverinfo": "skip",
-        "showlegend": False,
-    }
-
-
-def _cost_table(
-    title: str, parts: Sequence[tuple[str, Sequence[str]]], runs: Sequence[Sequence[Run]]
-) -> Table:
-    rest = iter(runs)
-    groups = []
-    for part, strategies in parts:
-        rows = []
-        for strategy in strategies:
-            own = next(rest)
-            values = [_mean(figure, own) for _, _, figure in _COSTS]
-            memory = _mean(lambda run: run.score_bytes, own)
-            rows.append((
-                Entry(strategy),
-                *(Entry("-" if value is None else seconds(value)) for value in values),
-                Entry("-" if memory is None else f"{memory / 1e6:.2f} MB"),
-            ))
-        groups.append(Rows(title=part, rows=tuple(rows)))
-    columns = ("strategy", *(name for name, _, _ in _COSTS), "extra memory to score")
-    return Table(caption=title, columns=columns, parts=tuple(groups))
+def _kept_table(title: str, shares: _Shares, plan: RowPlan, strategies: Sequence[str]) -> Table:
+    names = dict(plan.rows)
+    parts = []
+    for part, rows in plan.parts():
+        lines = []
+        for row in rows:
+            texts = ["-" if share is None else f"{share:.1f} %" for share in shares[row]]
+            lines.append((Entry(names[row]), *map(Entry, texts)))
+        parts.append(Rows(title=part, rows=tuple(lines)))
+    return Table(caption=title, columns=("group", *strategies), parts=tuple(parts))

@@ -24,10 +24,26 @@ GREY = "#7d8590"
 FAINT = "rgba(125,133,144,0.18)"
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon")
 _DASHES = ("solid", "8px,3px", "2px,2px", "10px,3px,2px,3px", "14px,4px")
-_LABEL = 20  # characters of a name beside an axis
+_LABEL = 22  # characters of a name beside an axis
+ROW = 22  # pixels of a row
 
 _TICKS = (
-    *(0.9999, 0.9998, 0.9995, 0.999, 0.998, 0.997, 0.995, 0.993, 0.99, 0.985, 0.98, 0.97, 0.96),
+    *(
+        1.0,
+        0.9999,
+        0.9998,
+        0.9995,
+        0.999,
+        0.998,
+        0.997,
+        0.995,
+        0.993,
+        0.99,
+        0.985,
+        0.98,
+        0.97,
+        0.96,
+    ),
     *(0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0),
 )
 _SHARES = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
@@ -66,16 +82,33 @@ def styles(found: Analysis) -> Mapping[str, Style]:
     return chosen
 
 
-def label(name: str) -> str:
-    """Return a name short enough for an axis, and safe in plotly's text.
+def safe(name: str) -> str:
+    """Return a name so that plotly, which knows some HTML, shows it as it stands.
 
     Example:
-        >>> label("block2.shortcut.0.weight"), label("<b>")
-        ('block2.sho…0.weight', '&lt;b&gt;')
+        >>> safe("<b>")
+        '&lt;b&gt;'
     """
-    if len(name) > _LABEL:
-        name = f"{name[: _LABEL // 2]}…{name[-(_LABEL // 2 - 1) :].lstrip('.')}"
-    return escape(name)
+    return escape(name, quote=False)
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Return names short enough for an axis, and safe in plotly's text.
+
+    What all of them end with, such as ".weight", is left out; the end of a name says more than
+    its middle.
+
+    Example:
+        >>> labels(["stem.weight", "blocks.12.attention.output.weight"]), labels(["<b>"])
+        (['stem', 'blocks…ttention.output'], ['&lt;b&gt;'])
+    """
+    if len(names) > 1 and all(name.endswith(".weight") for name in names):
+        names = [name.removesuffix(".weight") for name in names]
+    return [safe(_shortened(name)) for name in names]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LABEL else f"{name[:6]}…{name[-(_LABEL - 7) :]}"
 
 
 # -- scales -------------------------------------------------------------------------------------
@@ -113,7 +146,8 @@ class AccuracyScale:
         shown: list[float] = []
         last = high + pad
         for tick in _TICKS:
-            if low - pad <= self.place(tick) <= last:
+            hidden = 0 < 1 - tick < self.least
+            if not hidden and low - pad <= self.place(tick) <= last:
                 shown.append(tick)
                 last = self.place(tick) - _APART * (high - low)
         return axis | {
@@ -163,24 +197,29 @@ class RowPlan:
     """Rows of a chart from top to bottom, in parts with a title each.
 
     Attributes:
-        titles: (row, title of the part that starts there).
+        titles: (row where the title stands, title) of each part.
         rows: (row, name) of the others.
+        count: Number of rows, those of the titles included.
     """
 
-    titles: tuple[tuple[int, str], ...]
+    titles: tuple[tuple[float, str], ...]
     rows: tuple[tuple[int, str], ...]
+    count: int
 
-    @property
-    def count(self) -> int:
-        """Number of rows, titles included."""
-        return len(self.titles) + len(self.rows)
+    def parts(self) -> list[tuple[str, list[int]]]:
+        """Return each part: its title and its rows."""
+        ends = [*(row for row, _ in self.titles[1:]), self.count]
+        return [
+            (title, [row for row, _ in self.rows if start < row < end])
+            for (start, title), end in zip(self.titles, ends, strict=True)
+        ]
 
     def axis(self) -> dict[str, Any]:
         """Return plotly's vertical axis."""
         return {
             "range": [self.count - 0.4, -0.6],
             "tickvals": [row for row, _ in self.rows],
-            "ticktext": [label(name) for _, name in self.rows],
+            "ticktext": labels([name for _, name in self.rows]),
             "showgrid": False,
             "zeroline": False,
             "ticks": "",
@@ -191,7 +230,7 @@ class RowPlan:
         """Return the titles as plotly's annotations, at the left edge of the plot."""
         return [
             {
-                "text": f"<b>{escape(title)}</b>",
+                "text": f"<b>{safe(title)}</b>",
                 "xref": "paper",
                 "x": 0,
                 "xanchor": "left",
@@ -204,14 +243,27 @@ class RowPlan:
         ]
 
 
-def row_plan(parts: Iterable[tuple[str, Sequence[str]]]) -> RowPlan:
-    """Number the rows of parts: (title, names of the rows)."""
-    titles, rows, place = [], [], 0
+def row_plan(parts: Iterable[tuple[str, Sequence[str]]], *, space: int = 1) -> RowPlan:
+    """Number the rows of parts: (title, names of the rows).
+
+    Args:
+        parts: In order.
+        space: Rows that a title takes.
+
+    Example:
+        >>> plan = row_plan([("half", ["a", "b"]), ("tenth", ["a"])])
+        >>> plan.titles, plan.rows
+        (((0.0, 'half'), (3.0, 'tenth')), ((1, 'a'), (2, 'b'), (4, 'a')))
+    """
+    titles: list[tuple[float, str]] = []
+    rows: list[tuple[int, str]] = []
+    start = 0
     for title, names in parts:
-        titles.append((place, title))
-        rows += [(place + 1 + offset, name) for offset, name in enumerate(names)]
-        place += 1 + len(names)
-    return RowPlan(titles=tuple(titles), rows=tuple(rows))
+        titles.append((start + (space - 1) / 2, title))
+        start += space
+        rows += [(start + offset, name) for offset, name in enumerate(names)]
+        start += len(names)
+    return RowPlan(titles=tuple(titles), rows=tuple(rows), count=start)
 
 
 def layout(

@@ -48,6 +48,8 @@ def split_tensor(call: Call) -> list[Dims]:
     dim = call.dim(of=len(inputs.nodes))
     node = inputs.nodes[dim]
     lengths = [tensor.shape[dim] for tensor in call.outputs]
+    if "sizes" not in call.name and lengths[-1] != lengths[0]:
+        call.freeze(node, "into parts of unequal size, which change with the whole")
     pieces, start = [], 0
     for length in lengths:
         pieces.append(part(node, start, length, equal="sizes" not in call.name))
@@ -83,6 +85,15 @@ def _borders(node: Node, start: int, length: int) -> bool:
         at += term.size
         ends.add(at)
     return {start, start + length} <= ends
+
+
+@rule("glu")
+def gated_linear_unit(call: Call) -> Dims:
+    """The first half times the sigmoid of the second."""
+    inputs = call.dims("self")
+    dim = call.dim(of=len(inputs.nodes))
+    half, _ = equal_parts(inputs.nodes[dim], 2)
+    return inputs.replaced(dim, half, zero=inputs.zero[dim])
 
 
 @rule("slice", "slice_copy")

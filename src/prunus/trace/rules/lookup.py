@@ -26,6 +26,8 @@ def index(call: Call) -> Dims:
     indexed = [dim for dim, values in enumerate(indices) if isinstance(values, Tensor)]
     for dim in indexed:
         call.freeze(inputs.nodes[dim], PICKED)
+        for node in call.dims_of(indices[dim]).nodes:
+            call.freeze(node, PICKED)
     whole = [dim for dim in range(len(inputs.nodes)) if dim not in indexed]
     shape = call.outputs[0].shape
     new = len(shape) - len(whole)
@@ -53,9 +55,11 @@ def gather(call: Call) -> Dims:
     rank = len(inputs.nodes)
     dim = call.dim(of=rank)
     call.freeze(inputs.nodes[dim], PICKED)
-    for other in range(rank):
-        if other != dim and inputs.nodes[other].size == places.nodes[other].size:
+    for other in (other for other in range(rank) if other != dim):
+        if inputs.nodes[other].size == places.nodes[other].size:
             call.unify(inputs.nodes[other], places.nodes[other])
+        else:
+            call.freeze(inputs.nodes[other], "only the first are picked from")
     zero = tuple(inputs.zero[k] and k != dim for k in range(rank))
     return Dims(places.nodes, zero)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
-from prunus.trace.axes import fresh, split
+from prunus.trace.axes import Node, fresh, split
 from prunus.trace.call import Call, Dims, rule
 
 OVER = "normalises over the units, so the rest changes with their number"
@@ -23,10 +23,11 @@ def _scaled(call: Call, inputs: Dims, dim: int, names: Iterable[str]) -> bool:
     )
 
 
-def _statistics(call: Call) -> list[Dims]:
-    """Dims of the further outputs (saved means and variances), which models do not use."""
+def _statistics(call: Call, nodes: Sequence[Node]) -> list[Dims]:
+    """Dims of the further outputs, means and variances: `nodes`, or empty where there are none."""
+    whole = tuple(node.find() for node in nodes)
     return [
-        Dims(tuple(fresh(size) for size in tensor.shape), (False,) * tensor.dim())
+        Dims(whole if tensor.numel() else (fresh(0),), (False,) * tensor.dim())
         for tensor in call.outputs[1:]
     ]
 
@@ -40,7 +41,7 @@ def batch_norm(call: Call) -> Sequence[Dims]:
     inputs = call.dims("input")
     zero = _scaled(call, inputs, 1, ("weight", "bias", "running_mean", "running_var"))
     result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
-    return [result, *_statistics(call)]
+    return [result, *_statistics(call, inputs.nodes[1:2])]
 
 
 @rule("native_layer_norm")
@@ -58,7 +59,8 @@ def layer_norm(call: Call) -> Sequence[Dims]:
                 zero = zero and call.dims(name).zero[-back]
         call.mark_inexact(node, OVER)
         result = result.replaced(len(inputs.nodes) - back, node.find(), zero=zero)
-    return [result, *_statistics(call)]
+    ones = [fresh(1) for _ in range(count)]
+    return [result, *_statistics(call, [*inputs.nodes[:-count], *ones])]
 
 
 @rule("native_group_norm")
@@ -69,5 +71,4 @@ def group_norm(call: Call) -> Sequence[Dims]:
     group, within = split(inputs.nodes[1], int(call["group"]))
     call.mark_inexact(within, OVER)
     result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
-    statistics = Dims((inputs.nodes[0], group), (False, False))
-    return [result, *[statistics] * len(call.outputs[1:])]
+    return [result, *_statistics(call, [inputs.nodes[0], group])]

@@ -4,7 +4,10 @@ Which outputs are zero where a removed unit lies is not written down per operato
 itself is asked, on scalars that are zero where the masked model has zeros.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -13,12 +16,13 @@ from torch import Tensor
 from prunus.trace.axes import Node, fresh
 from prunus.trace.call import Call, Dims, for_real, rule
 
-PROBES = (0.5, -1.25, 2.75)
+PROBES = (0.0, 0.5, -1.25, 2.75)
 
 
 @rule(
     "clone", "detach", "detach_", "alias", "_to_copy", "contiguous", "lift_fresh",
     "lift_fresh_copy", "copy", "copy_", "masked_fill", "masked_fill_", "nan_to_num", "nan_to_num_",
+    "hardswish", "log_sigmoid_forward", "_prelu_kernel", "floor_divide",
 )  # fmt: skip
 def pointwise(call: Call) -> Sequence[Dims]:
     """Unify the dims of all tensor arguments as broadcasting aligns them."""
@@ -39,7 +43,10 @@ def pointwise(call: Call) -> Sequence[Dims]:
         }
         node = _unified(call, [dims.nodes[at] for dims, at in whole.values()], size)
         zero = frozenset(name for name, (dims, at) in whole.items() if dims.zero[at])
-        results.append((node, bool(zero) and size > 1 and _stays_zero(call, zero)))
+        answer = _ask(call, zero) if zero and size > 1 else _Answer()
+        if not answer.finite:
+            call.mark_inexact(node, "is not finite where its arguments are zero")
+        results.append((node, answer.zero))
     dims = Dims(tuple(node for node, _ in results), tuple(zero for _, zero in results))
     return [dims] * len(call.outputs)
 
@@ -68,31 +75,46 @@ def _unified(call: Call, nodes: list[Node], size: int) -> Node:
     return nodes[0].find() if nodes else fresh(size)
 
 
-_ANSWERS: dict[Any, bool] = {}
+@dataclass(frozen=True)
+class _Answer:
+    """What becomes of zeros: zero again whatever the other arguments are; ever a finite number."""
+
+    zero: bool = False
+    finite: bool = True
 
 
-def _stays_zero(call: Call, zero: frozenset[str]) -> bool:
-    """Whether the result is zero wherever the arguments named in `zero` are, whatever the rest."""
+_ANSWERS: dict[Any, _Answer] = {}
+
+
+def _ask(call: Call, zero: frozenset[str]) -> _Answer:
+    """Run the operator on zeros for the arguments named in `zero` and all kinds of other ones."""
     plain = tuple(
         (name, value.dtype if isinstance(value, Tensor) else repr(value))
         for name, value in call.arguments.items()
     )
     question = (call.function, zero, plain)
     if question not in _ANSWERS:
-        _ANSWERS[question] = all(_is_zero(call, zero, probe) for probe in PROBES)
+        tensors = {n: v.dtype for n, v in call.arguments.items() if isinstance(v, Tensor)}
+        probes = [(0.0,) if name in zero else PROBES for name in tensors]
+        results = [_run(call, tensors, numbers) for numbers in itertools.product(*probes)]
+        _ANSWERS[question] = _Answer(
+            # 0 / 0 is as rare in the rest of the model as the zero below.
+            zero=all(found == 0 or (found != found and len(results) > 1) for found in results),
+            finite=any(found is None or isfinite(found) for found in results),
+        )
     return _ANSWERS[question]
 
 
-def _is_zero(call: Call, zero: frozenset[str], probe: float) -> bool:
+def _run(call: Call, tensors: Mapping[str, torch.dtype], numbers: Sequence[float]) -> float | None:
+    """Return what the operator makes of these numbers; None where it does not run on them."""
     with for_real():
         arguments = {
-            name: torch.full((1,), 0.0 if name in zero else probe).to(value.dtype)
-            for name, value in call.arguments.items()
-            if isinstance(value, Tensor)
+            name: torch.full((1,), number).to(dtype)
+            for (name, dtype), number in zip(tensors.items(), numbers, strict=True)
         }
         try:
             result = call.run_on(arguments)
         except (RuntimeError, NotImplementedError):
-            return False  # the operator does not run on such scalars: nothing is known
+            return None
         first = result[0] if isinstance(result, (tuple, list)) else result
-        return bool((first == 0).all())
+        return float(first.abs()) if first.is_complex() else float(first)

@@ -4,6 +4,7 @@ Whether a reduction is exact is not written down per operator: the operator itse
 whether a zero more changes its result.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,20 +12,24 @@ import torch
 from prunus.trace.axes import fresh
 from prunus.trace.call import Call, Dims, for_real, rule
 
-PROBE = (0.75, -1.5, 0.25)
+PROBES = ((0.75, -1.5, 0.25), (1.5, 0.25), (-0.25, -1.5))
 
 
 @rule(
     "sum", "mean", "amax", "amin", "var", "std", "prod", "any", "all", "logsumexp",
-    "linalg_vector_norm", "norm", "argmax", "argmin", "nansum", "count_nonzero",
+    "linalg_vector_norm", "norm", "argmax", "argmin", "nansum", "count_nonzero", "var_mean",
+    "std_mean",
 )  # fmt: skip
-def reduction(call: Call) -> Dims:
+def reduction(call: Call) -> Sequence[Dims]:
     """The reduced dims go; the others stay."""
     inputs = call.dims("self")
     rank = len(inputs.nodes)
     reduced = set(call.dim_list(of=rank)) if "dim" in call.arguments else set(range(rank))
     for dim in sorted(reduced):
-        exact = inputs.zero[dim] and _ask(call, PROBE) == _ask(call, (*PROBE, 0.0))
+        exact = inputs.zero[dim] and all(
+            _ask(call, probe) == _ask(call, (0.0, *probe)) == _ask(call, (*probe, 0.0))
+            for probe in PROBES
+        )
         if not exact and inputs.nodes[dim].size > 1:
             call.mark_inexact(inputs.nodes[dim], "reduces over the units")
     keeps_zero = _ask(call, (0.0, 0.0)) == 0
@@ -36,7 +41,7 @@ def reduction(call: Call) -> Dims:
         elif call.get("keepdim"):
             nodes.append(fresh(1))
             zero.append(False)
-    return Dims(tuple(nodes), tuple(zero))
+    return [Dims(tuple(nodes), tuple(zero))] * len(call.outputs)
 
 
 def _ask(call: Call, values: tuple[float, ...]) -> float:
@@ -85,5 +90,6 @@ def topk(call: Call) -> list[Dims]:
     inputs = call.dims("self")
     dim = call.dim(of=len(inputs.nodes))
     call.freeze(inputs.nodes[dim], "picks units by value")
-    picked = inputs.replaced(dim, fresh(call.outputs[0].shape[dim]), zero=False)
+    number = fresh(call.outputs[0].shape[dim], f"number of picked units at {call.location}")
+    picked = inputs.replaced(dim, number, zero=False)
     return [Dims(picked.nodes, (False,) * len(picked.nodes))] * 2

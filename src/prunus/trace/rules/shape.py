@@ -98,7 +98,7 @@ def squeeze(call: Call) -> Dims:
 
 @rule("expand", "expand_copy")
 def expand(call: Call) -> Dims:
-    """Repeat dims of size 1 without copying."""
+    """Repeat dims of size 1 without copying. All copies are alike: any of them may go."""
     inputs = call.dims("self")
     shape = call.outputs[0].shape
     return _grown(inputs, shape)
@@ -109,7 +109,7 @@ def _grown(inputs: Dims, shape: Sequence[int]) -> Dims:
     nodes, zero = [], []
     for dim, size in enumerate(shape):
         kept = dim >= offset and inputs.nodes[dim - offset].size == size
-        nodes.append(inputs.nodes[dim - offset] if kept else fresh(size, EXPANDED))
+        nodes.append(inputs.nodes[dim - offset] if kept else fresh(size))
         zero.append(kept and inputs.zero[dim - offset])
     return Dims(tuple(nodes), tuple(zero))
 
@@ -126,6 +126,48 @@ def repeat(call: Call) -> Dims:
         for count, node in zip(times, nodes, strict=True)
     )
     return Dims(tuple(tiled), zero)
+
+
+@rule("pixel_shuffle")
+def pixel_shuffle(call: Call) -> Dims:
+    """(C x r x r, H, W) becomes (C, H x r, W x r)."""
+    inputs, factor = call.dims("self"), int(call["upscale_factor"])
+    *outer, channels, height, width = inputs.nodes
+    channel, inside = split(channels, channels.size // factor**2)
+    down, right = split(inside, factor)
+    call.freeze(inside, "the factor is fixed")
+    nodes = (*outer, channel, product([height, down]), product([width, right]))
+    return Dims(nodes, (*inputs.zero[:-2], False, False))
+
+
+@rule("pixel_unshuffle")
+def pixel_unshuffle(call: Call) -> Dims:
+    """(C, H x r, W x r) becomes (C x r x r, H, W)."""
+    inputs, factor = call.dims("self"), int(call["downscale_factor"])
+    *outer, channel, height, width = inputs.nodes
+    top, down = split(height, height.size // factor)
+    left, right = split(width, width.size // factor)
+    call.freeze(down, "the factor is fixed")
+    call.freeze(right, "the factor is fixed")
+    return Dims((*outer, product([channel, down, right]), top, left), inputs.zero)
+
+
+@rule("channel_shuffle")
+def channel_shuffle(call: Call) -> Dims:
+    """(groups x n) becomes (n x groups)."""
+    inputs = call.dims("self")
+    group, within = split(inputs.nodes[1], int(call["groups"]))
+    call.freeze(group, "the number of groups is fixed")
+    return inputs.replaced(1, product([within, group]), zero=inputs.zero[1])
+
+
+@rule("tril", "triu")
+def triangle(call: Call) -> Dims:
+    """Zeros on one side of the diagonal, whose place must stay."""
+    inputs = call.dims("self")
+    for node in inputs.nodes[-2:]:
+        call.freeze(node, "cut along the diagonal")
+    return inputs
 
 
 @rule("unfold")

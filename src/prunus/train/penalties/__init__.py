@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 
 from prunus.train.penalties.base import Owned, Parts, Penalty, norms_of, owned_by, sum_over
+from prunus.train.penalties.controller import Check, Controller, Steering
 from prunus.train.penalties.group_lasso import GroupLasso
 from prunus.train.penalties.l1 import L1
 from prunus.train.penalties.l2 import L2
@@ -16,10 +17,13 @@ __all__ = [
     "L1",
     "L2",
     "PENALTIES",
+    "Check",
+    "Controller",
     "GroupLasso",
     "Owned",
     "Parts",
     "Penalty",
+    "Steering",
     "norms_of",
     "owned_by",
     "sum_over",

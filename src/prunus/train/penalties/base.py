@@ -160,10 +160,19 @@ class Penalty(ABC):
         self.step(owned_by(groups, model), lr=lr)
 
     @torch.no_grad()
-    def step(self, owned: Mapping[str, Parts], *, lr: float) -> None:
-        """Take one step in place on what `owned_by` returned, which may be kept over a training."""
-        for parts in owned.values():
-            self.shrink(parts, lr * self.strength)
+    def step(
+        self, owned: Mapping[str, Parts], *, lr: float, emphasis: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Take one step in place on what `owned_by` returned, which may be kept over a training.
+
+        Args:
+            owned: Per group what its units own.
+            lr: The optimizer's learning rate.
+            emphasis: Per group a factor of the strength for each unit (U,); 1 unless given.
+        """
+        for name, parts in owned.items():
+            factor = 1.0 if emphasis is None else emphasis[name]
+            self.shrink(parts, lr * self.strength * factor)
 
     @torch.no_grad()
     def value(self, model: nn.Module, groups: Groups) -> float:
@@ -176,5 +185,8 @@ class Penalty(ABC):
         """Return the penalty of one group at strength 1: a scalar."""
 
     @abstractmethod
-    def shrink(self, parts: Parts, amount: float) -> None:
-        """Take the proximal step of `amount * size` on one group, in place."""
+    def shrink(self, parts: Parts, amount: Tensor | float) -> None:
+        """Take the proximal step of `amount * size` on one group, in place.
+
+        `amount` is one number for all units or one each (U,).
+        """

@@ -23,18 +23,21 @@ class GroupLasso(Penalty):
     are taken in turn, which is the exact proximal step only where they do not.
 
     Example:
-        >>> part = Owned(nn.Parameter(torch.tensor([[3.0, 4.0], [0.3, 0.4]])), (0, torch.tensor([[0], [1]])))
+        >>> from prunus.train.penalties import Owned
+        >>> weight = nn.Parameter(torch.tensor([[3.0, 4.0], [0.3, 0.4]]))
+        >>> part = Owned(weight, along=(0, torch.tensor([[0], [1]])))
         >>> with torch.no_grad():
         ...     GroupLasso().shrink((part,), 1 / 2**0.5)
-        >>> part.weight.tolist()
-        [[2.4000, 3.2000], [0.0, 0.0]]
+        >>> weight.detach()
+        tensor([[2.4000, 3.2000],
+                [0.0000, 0.0000]])
     """
 
     def size(self, parts: Parts) -> Tensor:
         """Return the sum of sqrt(size) * norm."""
         return norms_of(parts).sum() * _root_size(parts)
 
-    def shrink(self, parts: Parts, amount: float) -> None:
+    def shrink(self, parts: Parts, amount: Tensor | float) -> None:
         """Soft-threshold the norm of every unit."""
         norm_U = norms_of(parts)
         tiny = torch.finfo(norm_U.dtype).tiny  # a norm of zero stays zero, whatever the factor

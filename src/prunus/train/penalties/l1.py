@@ -18,6 +18,7 @@ class L1(Penalty):
     Source: Tibshirani 1996; the step, ISTA, is Daubechies et al. 2004, arXiv:math/0307152.
 
     Example:
+        >>> from prunus.train.penalties import Owned
         >>> part = Owned(nn.Parameter(torch.tensor([3.0, -0.5, -2.0])))
         >>> with torch.no_grad():
         ...     L1().shrink((part,), 1.0)
@@ -29,7 +30,7 @@ class L1(Penalty):
         """Return the sum of |w|."""
         return sum_over(parts, Tensor.abs).sum()
 
-    def shrink(self, parts: Parts, amount: float) -> None:
+    def shrink(self, parts: Parts, amount: Tensor | float) -> None:
         """Soft-threshold every weight."""
         for part in parts:
             part.soft_threshold(amount)

@@ -20,6 +20,7 @@ class L2(Penalty):
     which differs: there the factor grows on the doomed weights alone.
 
     Example:
+        >>> from prunus.train.penalties import Owned
         >>> part = Owned(nn.Parameter(torch.tensor([3.0, -1.0])))
         >>> with torch.no_grad():
         ...     L2().shrink((part,), 1.0)
@@ -31,7 +32,7 @@ class L2(Penalty):
         """Return half the sum of squares."""
         return sum_over(parts, torch.square).sum() / 2
 
-    def shrink(self, parts: Parts, amount: float) -> None:
+    def shrink(self, parts: Parts, amount: Tensor | float) -> None:
         """Divide what the units own by 1 + amount."""
         for part in parts:
             part.scale(1 / (1 + amount))

@@ -1,0 +1,69 @@
+"""What a user sees when a command cannot go on, and the exit codes.
+
+Errors that a user can cause are PruneErrors: what, why and hint, without a traceback. Any other
+exception is a bug or comes from the user's own code, so its traceback is shown.
+"""
+
+import sys
+import textwrap
+from collections.abc import Callable
+from enum import IntEnum
+from functools import wraps
+from typing import ParamSpec
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from prunus.errors import PruneError
+
+P = ParamSpec("P")
+
+
+class Exit(IntEnum):
+    """The exit codes of `prunus`."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    WORSE = 3
+    NOT_ENOUGH_DATA = 4
+    INTERRUPTED = 130
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Return `command` with PruneErrors and Ctrl-C turned into a message and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except PruneError as error:
+            show(error)
+            raise typer.Exit(Exit.ERROR) from error
+        except KeyboardInterrupt as interrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(Exit.INTERRUPTED) from interrupt
+
+    return run
+
+
+def show(error: PruneError) -> None:
+    """Print what happened, why, and a hint to standard error; wrapped on a terminal only."""
+    console = Console(stderr=True, highlight=False)
+    width = console.width if console.is_terminal else sys.maxsize
+    parts = (("error: ", error.what), ("  why:  ", error.why), ("  hint: ", error.hint))
+    for label, text in parts:
+        if text:
+            lines = _wrapped(text, width - len(label))
+            body = f"\n{' ' * len(label)}".join(lines)
+            style = "bold red" if label == "error: " else "bold"
+            console.print(Text.assemble((label, style), body), soft_wrap=True)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return [
+        part
+        for line in text.splitlines()
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    ]

@@ -1,0 +1,119 @@
+"""`prunus prune MODEL`: a smaller model, with the proof."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from prunus.cli.options import (
+    DATA,
+    Dense,
+    DenseEpochs,
+    Exclude,
+    Granularity,
+    Include,
+    Input,
+    Json,
+    LearningRate,
+    Margin,
+    Model,
+    Optimizer,
+    Quiet,
+    Weights,
+    sizes,
+)
+from prunus.cli.render import Screen
+
+EXAMPLES = """
+prunus prune net:resnet --budget macs=0.5 --out small
+prunus prune torchvision:resnet18 --budget macs=0.5 --multiple-of 8 --out small
+prunus prune models.py:build --data data.py:loaders --budget params=0.3 \\
+  --criterion taylor --recover 10 --out small
+prunus prune net:resnet --data digits --weights dense.safetensors \\
+  --dense-epochs 20 --budget macs=0.5 --recover 5 --out small
+"""
+
+
+def prune(  # noqa: PLR0913 - what can be typed
+    model: Model,
+    *,
+    budget: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FIGURE=AMOUNT",
+            help="What to keep: macs=0.5, params=1.5M, bytes=12MB, units=0.5 or sparsity=0.9. "
+            "Again for more; all hold.",
+        ),
+    ],
+    criterion: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="What scores units: magnitude, gradient, taylor or random."
+        ),
+    ] = "magnitude",
+    granularity: Granularity = "channel",
+    allocation: Annotated[
+        str, typer.Option(metavar="NAME", help="How the budget is shared out: global or uniform.")
+    ] = "global",
+    include: Include = None,
+    exclude: Exclude = None,
+    min_units: Annotated[
+        int, typer.Option(min=1, metavar="UNITS", help="No group falls below so many.")
+    ] = 1,
+    multiple_of: Annotated[
+        int, typer.Option(min=1, metavar="UNITS", help="Groups keep multiples of this.")
+    ] = 1,
+    data: Annotated[str | None, typer.Option(metavar="DATA", help=f"{DATA}.")] = None,
+    recover: Annotated[
+        int, typer.Option(min=0, metavar="EPOCHS", help="Train so long after the cut.")
+    ] = 0,
+    batch_norm: Annotated[
+        bool, typer.Option(help="Measure batch-norm statistics again after the cut, with --data.")
+    ] = True,
+    optimizer: Optimizer = "sgd",
+    lr: LearningRate = 0.1,
+    margin: Margin = 0.01,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to save it.")] = None,
+    input: Input = None,
+    weights: Weights = None,
+    dense_epochs: DenseEpochs = None,
+    dense: Dense = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a model smaller: cut, check, recover, measure, save."""
+    from prunus import api
+    from prunus.cli import steps, tables
+    from prunus.cli.budget import budget_of
+    from prunus.cli.datasets import open_data
+    from prunus.cli.training import open_trained
+    from prunus.save.sealed import plain
+    from prunus.train import Recipe
+
+    screen, shape = Screen(json=json, quiet=quiet), sizes(input)
+    wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of)
+    recipe = Recipe(epochs=recover or 1, optimizer=optimizer, lr=lr)
+    steps.check(model=model, data=data, recover=recover, margin=margin, out=out)
+    found = open_data(data, shape=shape) if data is not None else None
+    source = open_trained(
+        screen, model, recipe=recipe, epochs=dense_epochs, weights=weights, data=found,
+        dense=dense, shape=shape,
+    )  # fmt: skip
+    pruned = steps.prune(
+        screen, source, found, budget=wanted, criterion=criterion, granularity=granularity,
+        allocation=allocation, include=include, exclude=exclude or (),
+    )  # fmt: skip
+    comparison = None
+    if found is not None:
+        steps.recover(
+            screen, pruned, found, source.model,
+            recipe=recipe if recover else None, batch_norm=batch_norm,
+        )  # fmt: skip
+        comparison = steps.compared(screen, source.model, pruned.model, found, margin=margin)
+    pruned = steps.measured(screen, pruned, source.inputs)
+    proof = {"source": source.record, "comparison": plain(comparison)}
+    if out is not None:
+        api.save(pruned, out, extra=proof)
+    screen.show(*tables.pruned(pruned, comparison))
+    screen.place(f"saved: {out}" if out else "not saved: that takes --out DIR")
+    screen.result({**proof, "report": plain(pruned.report), "out": str(out) if out else None})

@@ -1,0 +1,136 @@
+"""The steps of `prunus prune`, between the model and the table."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from prunus import api, criteria
+from prunus.api import Pruned
+from prunus.cli.datasets import Data, items_of
+from prunus.cli.render import Screen
+from prunus.cli.saved import check_target
+from prunus.cli.sources import Source
+from prunus.cli.training import cross_entropy, train
+from prunus.cost import CostModel, count, measure_latencies, measure_peak_memory
+from prunus.errors import DataError, SaveError
+from prunus.inputs import Inputs
+from prunus.records import Cost
+from prunus.recover import reestimate_batch_norm
+from prunus.trace import trace
+from prunus.train import Recipe
+from prunus.verify import Comparison, verify
+from prunus.verify.paired import check_margin
+
+
+def check(*, model: str, data: str | None, recover: int, margin: float, out: Path | None) -> None:
+    """Find out what can be found out before the work begins.
+
+    Raises:
+        PruneError: The work would end without a result.
+    """
+    check_margin(margin)
+    if recover and data is None:
+        raise DataError(f"--recover {recover} needs data to train on", hint="--data digits")
+    if out is None:
+        return
+    check_target(out)
+    if Path(model).is_dir() and out.resolve() == Path(model).resolve():
+        raise SaveError(
+            f"'{out}' cannot hold a model that was cut from the one in it",
+            why="it takes the one to read the other",
+            hint="choose another folder",
+        )
+
+
+def prune(
+    screen: Screen, source: Source, data: Data | None, *, criterion: str, **settings: Any
+) -> Pruned:
+    """Cut, and check that the small model computes what the masked one does.
+
+    Args:
+        screen: For the bar.
+        source: What to cut.
+        data: For a criterion that reads data.
+        criterion: Its name.
+        settings: See `prunus.prune`.
+    """
+    reads = any(signal.requires for signal in criteria.get(criterion).needs)
+    with screen.bar("pruning"):
+        return api.prune(
+            source.model,
+            source.inputs,
+            criterion=criterion,
+            data=data.training if data and reads else None,
+            loss=cross_entropy,
+            **settings,
+        )
+
+
+def recover(
+    screen: Screen,
+    pruned: Pruned,
+    data: Data,
+    teacher: nn.Module,
+    *,
+    recipe: Recipe | None,
+    batch_norm: bool,
+) -> None:
+    """Bring accuracy back, in place: batch-norm statistics, then training by a recipe, if any."""
+    if batch_norm and data.train is not None:
+        with screen.bar("measuring batch norms"):
+            reestimate_batch_norm(pruned.model, data.train)
+    if recipe is not None:
+        train(
+            screen,
+            pruned.model,
+            data.training,
+            recipe=recipe,
+            text="recovering",
+            teacher=teacher,
+            plan=pruned.plan,
+        )
+
+
+def compared(
+    screen: Screen, before: nn.Module, after: nn.Module, data: Data, *, margin: float
+) -> Comparison:
+    """Return the accuracy before and after, with a verdict."""
+    return verify(before, after, screen.reading("measuring accuracy", data.test), margin=margin)
+
+
+def measured(screen: Screen, pruned: Pruned, inputs: Inputs) -> Pruned:
+    """Return `pruned` with the costs of its model as it is now, and measured time.
+
+    Where no tensor became smaller there is nothing to time.
+    """
+    report = pruned.report
+    after = count(pruned.model, macs=report.after.macs)
+    before = report.before
+    if pruned.plan.tensors and pruned.dense is not None:
+        with screen.bar("measuring time"):
+            dense, small = measure_latencies([pruned.dense, pruned.model], inputs)
+        before, after = replace(before, latency=dense), replace(after, latency=small)
+    return replace(pruned, report=replace(report, before=before, after=after))
+
+
+def costs_of(
+    screen: Screen,
+    models: Sequence[nn.Module],
+    inputs: Inputs,
+    *,
+    seconds: float,
+    threads: int | None,
+) -> list[Cost]:
+    """Return the costs of models that take the same inputs, MACs of one item, time in turns."""
+    found = []
+    with screen.bar("counting"):
+        for model in models:
+            graph = trace(model, items_of(inputs, 1))
+            counted = count(model, macs=CostModel(graph).macs({}))
+            found.append(replace(counted, peak_memory=measure_peak_memory(model, inputs)))
+    with screen.bar("measuring time"):
+        times = measure_latencies(models, inputs, seconds=seconds, threads=threads)
+    return [replace(cost, latency=time) for cost, time in zip(found, times, strict=True)]

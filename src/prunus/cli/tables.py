@@ -1,0 +1,193 @@
+"""What commands print about costs, groups and studies."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from prunus.api import Pruned
+from prunus.cli.render import table
+from prunus.records import Cost, Group, Latency, Plan
+from prunus.save.sealed import plain
+from prunus.study import Study
+from prunus.study.analysis import Cell, analyse
+from prunus.study.recommend import recommend
+from prunus.study.words import margin, percent, seeds_of, spread
+from prunus.text import amount, share
+from prunus.verify import Comparison
+
+_FIGURES = {
+    "params": "parameters",
+    "nonzero": "not zero",
+    "macs": "MACs",
+    "bytes": "bytes",
+    "peak_memory": "peak memory, bytes",
+}
+_MARKS = {"same": "=", "worse": "-", "not enough data to tell": "?"}
+
+Row = tuple[str, str, str, str]
+
+
+def costs(
+    before: Cost,
+    after: Cost,
+    comparison: Comparison | None = None,
+    *,
+    names: tuple[str, str] = ("before", "after"),
+) -> Table:
+    """Return two costs side by side, and the accuracy. Zeros are counted, and are no speed."""
+    rows = [*_counted(before, after), *_timed(before, after), *_accurate(comparison)]
+    return table("", *names, "kept", rows=rows, right=True)
+
+
+def _counted(before: Cost, after: Cost) -> Iterator[Row]:
+    for figure, words in _FIGURES.items():
+        one, other = getattr(before, figure), getattr(after, figure)
+        if one is not None and other is not None:
+            yield words, amount(one), amount(other), share(other, one)
+
+
+def _timed(before: Cost, after: Cost) -> Iterator[Row]:
+    one, other = before.latency, after.latency
+    if one is not None and other is not None:
+        yield "ms, median", f"{one.median:.3g}", f"{other.median:.3g}", speed(one, other)
+        yield "ms, quartiles", _quartiles(one), _quartiles(other), ""
+
+
+def _quartiles(latency: Latency) -> str:
+    return f"{latency.lower:.3g}-{latency.upper:.3g}"
+
+
+def _accurate(comparison: Comparison | None) -> Iterator[Row]:
+    if comparison is not None:
+        yield comparison.metric, percent(comparison.before), percent(comparison.after), ""
+
+
+def speed(before: Latency, after: Latency) -> str:
+    """Return how much faster a pass is; nothing is claimed where the quartiles overlap.
+
+    Example:
+        >>> slow = Latency(2.0, 1.9, 2.1, runs=9, batch=1, threads=1, device="cpu")
+        >>> fast = Latency(1.0, 0.9, 1.1, runs=9, batch=1, threads=1, device="cpu")
+        >>> speed(slow, fast), speed(fast, slow), speed(slow, slow)
+        ('2.00 x faster', '2.00 x slower', 'as fast')
+    """
+    if after.upper < before.lower:
+        return f"{before.median / after.median:.2f} x faster"
+    if before.upper < after.lower:
+        return f"{after.median / before.median:.2f} x slower"
+    return "as fast"
+
+
+def how_timed(latency: Latency) -> str:
+    """Return how a latency was measured."""
+    return (
+        f"Time of one pass: {latency.runs} runs of each in turns, batch {latency.batch}, "
+        f"{latency.threads} thread{'s' if latency.threads > 1 else ''}, {latency.device}."
+    )
+
+
+def pruned(result: Pruned, comparison: Comparison | None) -> Iterator[Table | str]:
+    """Yield what pruning cost and bought, and how that is known."""
+    report = result.report
+    yield costs(report.before, report.after, comparison)
+    yield ""
+    yield from remarks(result.plan, report.after)
+    cut = [row for row in report.groups if row.kept < row.size]
+    frozen = [row for row in report.groups if row.frozen_because is not None]
+    yield (
+        f"{len(cut)} of {len(report.groups)} groups lost units; {len(frozen)} are frozen, "
+        "`prunus inspect` says why."
+    )
+    if report.agreement is not None:
+        found, allowed = report.agreement.difference, report.agreement.tolerance
+        yield f"Masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}."
+    yield str(comparison) if comparison else "Accuracy was not measured: that takes --data DATA."
+
+
+def remarks(plan: Plan, after: Cost) -> Iterator[str]:
+    """Yield what a table of costs does not say: what was zeroed only, and how time was measured."""
+    if not plan.tensors:
+        yield (
+            "Weights were set to zero, not removed. The tensors keep their sizes, so MACs, bytes "
+            "and time stay what they were."
+        )
+    if after.latency is not None:
+        yield how_timed(after.latency)
+
+
+def layers_of(group: Group) -> list[str]:
+    """Return the names of the layers that a group has slices in."""
+    return list(dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members))
+
+
+def groups(found: Mapping[str, Group]) -> Table:
+    """Return every group: units, layers, and whether it may be cut."""
+    return table(
+        "group",
+        "units",
+        "layers",
+        "state",
+        rows=[
+            (
+                name,
+                str(group.size),
+                ", ".join(layers_of(group)),
+                f"frozen: {group.frozen_because}" if group.frozen_because else "free",
+            )
+            for name, group in found.items()
+        ],
+    )
+
+
+# -- studies ------------------------------------------------------------------------------------
+
+
+def accuracies(study: Study) -> Iterator[Table | str]:
+    """Yield a table per granularity, accuracy by strategy and budget, and what the marks mean."""
+    found = analyse(study)
+    for granularity in found.granularities:
+        points = [point for point in found.points if point.granularity == granularity]
+        cells = {(cell.strategy, cell.point): cell for cell in found.within(granularity)}
+        strategies = [name for name in found.strategies if any(name == key[0] for key in cells)]
+        rows = [
+            (name, *(_cell(cells.get((name, point))) for point in points)) for name in strategies
+        ]
+        yield table(granularity, *(point.budget for point in points), rows=rows, right=True)
+    facts = study.facts
+    yield (
+        f"Accuracy after recovery; {percent(facts.dense['accuracy'])} dense, on {facts.items:,} "
+        f"test items. +- is the 95 % interval over {seeds_of(len(facts.seeds))}. Against the "
+        f"dense model, at a margin of {margin(facts.margin)}: = same, - worse, ? not enough "
+        "data to tell."
+    )
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "no plan"
+    accuracy = cell.over_seeds(lambda run: run.accuracy)
+    return f"{spread(accuracy)} {_MARKS[cell.verdict]}" if accuracy is not None else ""
+
+
+def advice(study: Study) -> Iterator[str]:
+    """Yield what to do, with the reasons."""
+    for one in recommend(study):
+        yield one.headline
+        yield from (f"  {reason}" for reason in one.reasons)
+
+
+def study_record(study: Study, **more: Any) -> dict[str, Any]:
+    """Return what `--json` prints of a study."""
+    advised = [
+        {
+            "granularity": one.granularity,
+            "advice": one.advice,
+            "strategy": one.cell.strategy if one.cell else None,
+            "budget": one.cell.point.budget if one.cell else None,
+            "headline": one.headline,
+            "reasons": list(one.reasons),
+        }
+        for one in recommend(study)
+    ]
+    return {**more, "recommendations": advised, **plain(study)}

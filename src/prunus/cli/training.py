@@ -1,0 +1,109 @@
+"""Training from the command line: the dense model where it has no weights yet, and recovery."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from operator import length_hint
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from prunus.cli.asked import Shape
+from prunus.cli.datasets import Data
+from prunus.cli.render import Screen
+from prunus.cli.saved import open_source
+from prunus.cli.sources import Source
+from prunus.cli.state import save_weights
+from prunus.errors import PruneError
+from prunus.masks import Masked
+from prunus.records import Plan
+from prunus.train import Hook, Recipe, Step, fit
+
+
+def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
+    """Return the mean cross entropy of logits (N, V), or (N, T, V) for tokens."""
+    logits = getattr(outputs, "logits", outputs)  # models of transformers return a record
+    return F.cross_entropy(logits.movedim(-1, 1), targets)
+
+
+class Held(Hook):
+    """Keeps the zeros of a plan through a training."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def start(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Set the zeros again after every step of `optimizer`."""
+        Masked(model, self.plan).hold(optimizer)
+
+
+class _Shown(Hook):
+    """Moves a bar."""
+
+    def __init__(self, at: Callable[[int, str], None], text: str) -> None:
+        self.at, self.text = at, text
+
+    def after_step(self, step: Step) -> None:
+        """Say where the training is."""
+        self.at(step.index + 1, f"{self.text}: epoch {step.epoch + 1}, loss {step.loss:.3f}")
+
+
+def train(
+    screen: Screen,
+    model: nn.Module,
+    data: Iterable[Any],
+    *,
+    recipe: Recipe,
+    text: str,
+    teacher: nn.Module | None = None,
+    plan: Plan | None = None,
+) -> None:
+    """Train `model` in place, with a bar; zeros of a plan that zeroes weights stay zero."""
+    steps = recipe.epochs * length_hint(data, 0)
+    with screen.bar(text, steps or None) as at:
+        hooks: list[Hook] = [_Shown(at, text)]
+        if plan is not None and not plan.tensors:
+            hooks.append(Held(plan))
+        fit(model, data, loss=cross_entropy, recipe=recipe, teacher=teacher, hooks=hooks)
+
+
+def open_trained(  # noqa: PLR0913 - what the options say, all keywords
+    screen: Screen,
+    text: str,
+    *,
+    recipe: Recipe,
+    epochs: int | None = None,
+    weights: Path | None = None,
+    data: Data | None = None,
+    dense: str | None = None,
+    shape: Shape | None = None,
+) -> Source:
+    """Return the dense model with its weights; where their file is not there yet, train them.
+
+    Args:
+        screen: For the bar.
+        text: MODEL.
+        recipe: How to train.
+        epochs: How long; None where that is not wanted.
+        weights: Where the weights are, or shall be.
+        data: To train on.
+        dense: See `open_source`.
+        shape: See `open_source`.
+
+    Raises:
+        PruneError: The model cannot be built, or there are no data to train it on.
+    """
+    missing = weights is not None and epochs is not None and not weights.exists()
+    if missing and data is None:
+        raise PruneError(
+            f"'{weights}' is not there, and there are no data to train on", hint="--data DATA"
+        )
+    if missing and data is not None and weights is not None and epochs is not None:
+        source = open_source(text, dense=dense, shape=shape, data=data, trained=False)
+        recipe = replace(recipe, epochs=epochs)
+        train(screen, source.model, data.training, recipe=recipe, text="training the dense model")
+        save_weights(source.model, weights)
+        screen.remark(f"trained for {epochs} epochs: {weights}")
+    return open_source(text, dense=dense, weights=weights, shape=shape, data=data)

@@ -8,7 +8,13 @@ from torch.nn import functional as F
 
 @case(
     SEQUENCES,
-    lambda: {"q": linear(6, 12), "k": linear(6, 12), "v": linear(6, 12), "o": linear(12, 4), "heads": 3},
+    lambda: {
+        "q": linear(6, 12),
+        "k": linear(6, 12),
+        "v": linear(6, 12),
+        "o": linear(12, 4),
+        "heads": 3,
+    },
     free={"q": 3, "q#2": 4, "v": 4},
 )
 def by_hand(net, x):
@@ -20,7 +26,13 @@ def by_hand(net, x):
 
 @case(
     SEQUENCES,
-    lambda: {"q": linear(6, 12), "k": linear(6, 12), "v": linear(6, 12), "o": linear(12, 4), "heads": 3},
+    lambda: {
+        "q": linear(6, 12),
+        "k": linear(6, 12),
+        "v": linear(6, 12),
+        "o": linear(12, 4),
+        "heads": 3,
+    },
     free={"q": 3, "v": 4},
     kept={"q#2": "as a number"},
 )
@@ -73,7 +85,8 @@ def grouped_queries(net, x):
     q = net.q(x).view(b, n, net.kv_heads * net.repeats, net.dim).transpose(1, 2)
     k, v = (f(x).view(b, n, net.kv_heads, -1).transpose(1, 2) for f in (net.k, net.v))
     k, v = (
-        t[:, :, None].expand(b, net.kv_heads, net.repeats, n, t.shape[-1]).flatten(1, 2) for t in (k, v)
+        t[:, :, None].expand(b, net.kv_heads, net.repeats, n, t.shape[-1]).flatten(1, 2)
+        for t in (k, v)
     )
     y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
     return net.o(y.transpose(1, 2).reshape(b, n, -1))
@@ -81,7 +94,13 @@ def grouped_queries(net, x):
 
 @case(
     SEQUENCES,
-    lambda: {"q": linear(6, 12), "k": linear(6, 12), "v": linear(6, 15), "o": linear(15, 4), "heads": 3},
+    lambda: {
+        "q": linear(6, 12),
+        "k": linear(6, 12),
+        "v": linear(6, 15),
+        "o": linear(15, 4),
+        "heads": 3,
+    },
     free={"q": 3, "v": 5, "q#2": 4},
 )
 def scaled_dot_product(net, x):
@@ -121,7 +140,13 @@ def single_head(net, x):
 
 @case(
     SEQUENCES,
-    lambda: {"q": linear(6, 16), "k": linear(6, 16), "v": linear(6, 8), "o": linear(8, 4), "heads": 2},
+    lambda: {
+        "q": linear(6, 16),
+        "k": linear(6, 16),
+        "v": linear(6, 8),
+        "o": linear(8, 4),
+        "heads": 2,
+    },
     free={"q": 2, "q#2": 4, "v": 4},
 )
 def rotary(net, x):

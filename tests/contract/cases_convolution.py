@@ -135,6 +135,8 @@ def inputs_that_keep_their_zeros(net, x):
     return F.conv1d(net.a(x).relu(), net.kernel.exp())
 
 
-@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4), "stem": conv(3, 3)}, free={"stem": 3, "a": 8})
+@case(
+    IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4), "stem": conv(3, 3)}, free={"stem": 3, "a": 8}
+)
 def unbatched(net, x):
     return net.b(net.a(net.stem(x[0])))

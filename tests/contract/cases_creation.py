@@ -7,8 +7,16 @@ from torch import nn
 def sized_by_a_shape(net, x):
     y = net.a(x)
     b, c = y.shape
-    y = y + torch.zeros(b, c) + torch.ones((b, c)) + torch.full((b, c), 2.0) + torch.empty(b, c).fill_(0)
-    return net.b(y + y.new_zeros(b, c) + y.new_ones(c) + y.new_full((c,), 3) + y.new_empty(c).zero_())
+    y = (
+        y
+        + torch.zeros(b, c)
+        + torch.ones((b, c))
+        + torch.full((b, c), 2.0)
+        + torch.empty(b, c).fill_(0)
+    )
+    return net.b(
+        y + y.new_zeros(b, c) + y.new_ones(c) + y.new_full((c,), 3) + y.new_empty(c).zero_()
+    )
 
 
 @case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4), "width": 8}, free={"a": 8})

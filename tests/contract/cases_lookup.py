@@ -79,7 +79,12 @@ def gather_of_some(net, x):
 
 @case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "change places"})
 def flip(net, x):
-    return net.b(net.a(x).flip(1) + net.a(x).roll(2, 1))
+    return net.b(net.a(x).flip(1))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "change places"})
+def roll(net, x):
+    return net.b(net.a(x).roll(2, 1))
 
 
 @case(SEQUENCES, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})

@@ -1,5 +1,5 @@
 import torch
-from models import IMAGES, LINES, ROWS, SEQUENCES, VOLUMES, case, conv, linear, weight
+from models import IMAGES, LINES, ROWS, SEQUENCES, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
@@ -39,7 +39,9 @@ def batch_norm_that_loses_zeros(net, x):
 @case(
     IMAGES,
     lambda: {
-        "a": conv(3, 8), "norm": nn.BatchNorm2d(8, track_running_stats=False), "b": conv(8, 4)
+        "a": conv(3, 8),
+        "norm": nn.BatchNorm2d(8, track_running_stats=False),
+        "b": conv(8, 4),
     },
     free={"a": 8},
 )

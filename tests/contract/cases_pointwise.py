@@ -3,6 +3,7 @@ from models import IMAGES, ROWS, SEQUENCES, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
+
 @case(
     IMAGES,
     lambda: {"a": conv(3, 8), "b": conv(8, 8), "c": conv(3, 8), "d": conv(8, 4)},

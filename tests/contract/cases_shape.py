@@ -1,5 +1,5 @@
 import torch
-from models import IMAGES, LINES, ROWS, SEQUENCES, SQUARES, TOKENS, case, conv, linear, weight
+from models import IMAGES, LINES, ROWS, SEQUENCES, SQUARES, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
@@ -36,7 +36,11 @@ def channel_shuffle(net, x):
     return net.b(y)
 
 
-@case(IMAGES, lambda: {"a": conv(3, 12), "b": conv(12, 4), "shuffle": nn.ChannelShuffle(3)}, free={"a": 4})
+@case(
+    IMAGES,
+    lambda: {"a": conv(3, 12), "b": conv(12, 4), "shuffle": nn.ChannelShuffle(3)},
+    free={"a": 4},
+)
 def channel_shuffle_of_pytorch(net, x):
     return net.b(net.shuffle(net.a(x)))
 

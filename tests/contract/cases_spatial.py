@@ -1,5 +1,4 @@
-import torch
-from models import IMAGES, LINES, ROWS, SEQUENCES, SQUARES, VOLUMES, case, conv, linear
+from models import IMAGES, LINES, ROWS, VOLUMES, case, conv, linear
 from torch import nn
 from torch.nn import functional as F
 

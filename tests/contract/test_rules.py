@@ -5,7 +5,7 @@ one more model there and nothing here.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,12 +20,15 @@ from prunus.inputs import call, tensors_in
 from prunus.records import Graph, Kept, Plan
 from prunus.shrink import shrink, sized
 from prunus.trace import replay, trace
-from prunus.trace.call import RULES
+from prunus.trace.axes import fresh, product, sizes, sum_of
+from prunus.trace.call import RULES, Call, Dims, Rule, is_composite
+from prunus.trace.record import _rule_for
+from prunus.trace.rules.pointwise import pointwise
 
 for _file in sorted(Path(__file__).parent.glob("cases_*.py")):
     import_module(_file.stem)
 
-FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+CONTIGUOUS, CHANNELS_LAST = torch.contiguous_format, torch.channels_last
 
 
 # -- plans ------------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ def inputs_of(case: Case, size: int, memory_format: torch.memory_format) -> tupl
     )
 
 
-def check_contract(case: Case, memory_format: torch.memory_format = FORMATS["contiguous"]) -> None:
+def check_contract(case: Case, memory_format: torch.memory_format = CONTIGUOUS) -> None:
     """Prune all that prunus says can be pruned, in many ways; compare with the masked model."""
     model = build(case, memory_format)
     batches = [inputs_of(case, size, memory_format) for size in range(len(case.sizes))]
@@ -140,6 +143,7 @@ def assert_trains(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+with_images = {name: case for name, case in CASES.items() if case.inputs()[0].dim() == 4}
 
 
 @each_case
@@ -147,25 +151,124 @@ def test_masked_equals_shrunk(case: Case) -> None:
     check_contract(case)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES.values() if c.inputs()[0].dim() == 4], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", with_images.values(), ids=with_images)
 def test_masked_equals_shrunk_in_channels_last(case: Case) -> None:
-    check_contract(case, FORMATS["channels_last"])
+    check_contract(case, CHANNELS_LAST)
 
 
 @cache
-def traced(case_name: str) -> Graph:
-    case = CASES[case_name]
-    return trace(case.build(), case.inputs())
+def traced(name: str) -> Graph:
+    return trace(CASES[name].build(), CASES[name].inputs())
 
 
 @each_case
-def test_what_can_be_pruned(case: Case) -> None:
-    assert free_axes(traced(case.name)) == case.free
-
-
-@each_case
-def test_what_cannot_be_pruned_and_why(case: Case) -> None:
-    axes = traced(case.name).axes
+def test_what_can_be_pruned_and_what_cannot(case: Case) -> None:
+    graph = traced(case.name)
+    assert free_axes(graph) == case.free
     for name, why in case.kept.items():
-        reasons = [axes[name].frozen_because or "", *axes[name].inexact_because]
+        reasons = [graph.axes[name].frozen_because or "", *graph.axes[name].inexact_because]
         assert any(why in reason for reason in reasons), f"{name}: {reasons}"
+
+
+# -- no rule is left out ----------------------------------------------------------------------
+
+CANNOT_RUN_HERE = {
+    "_scaled_dot_product_flash_attention": "needs CUDA",
+    "_scaled_dot_product_efficient_attention": "needs CUDA",
+    "_scaled_dot_product_cudnn_attention": "needs CUDA",
+    "_scaled_dot_product_fused_attention_overrideable": "needs a device that brings it",
+    "_scaled_dot_product_attention_math_for_mps": "needs Metal",
+    "cudnn_batch_norm": "needs CUDA",
+    "miopen_batch_norm": "needs ROCm",
+    "detach_": "PyTorch drops it where there are no gradients",
+    "as_strided_": "PyTorch calls it inside some of its own operators",
+}
+
+
+def test_every_rule_is_exercised() -> None:
+    seen = {operator.name for name in CASES for operator in traced(name).operators}
+    seen |= {name.removesuffix("_") for name in seen}
+    assert RULES.keys() - seen == CANNOT_RUN_HERE.keys()
+
+
+def test_no_rule_is_for_what_pytorch_takes_apart() -> None:
+    packets = {name: getattr(torch.ops.aten, name) for name in RULES}
+    whole = {
+        name: [getattr(packet, overload) for overload in packet.overloads()]
+        for name, packet in packets.items()
+    }
+    assert [name for name, each in whole.items() if all(map(is_composite, each))] == []
+
+
+# -- rules that are wrong on purpose ----------------------------------------------------------
+
+
+def unchanged(call: Call) -> list[Dims]:
+    """Take the first tensor's dims for those of every output: what an unknown operator is not."""
+    inputs = call.dims_of(next(v for v in call.arguments.values() if isinstance(v, Tensor)))
+    return [inputs if tuple(t.shape) == sizes(inputs.nodes) else free(t) for t in call.outputs]
+
+
+def unrelated(call: Call) -> list[Dims]:
+    """Say nothing about how the outputs come from the inputs."""
+    return [free(tensor) for tensor in call.outputs]
+
+
+def free(tensor: Tensor) -> Dims:
+    return Dims(tuple(fresh(size) for size in tensor.shape), (False,) * tensor.dim())
+
+
+def backwards(call: Call) -> Dims:
+    """Join in the wrong order."""
+    one, other = (call.dims_of(tensor) for tensor in call["tensors"])
+    dim = call.dim(of=len(one.nodes))
+    return one.replaced(dim, sum_of([other.nodes[dim], one.nodes[dim]]), zero=False)
+
+
+def column_major(call: Call) -> Dims:
+    """Merge dims in the wrong order."""
+    inputs, (rows, _) = call.dims("self"), call.outputs[0].shape
+    if len(inputs.nodes) != 4:
+        return RULES["_unsafe_view"](call)
+    return Dims((fresh(rows, "batch"), product(inputs.nodes[:0:-1])), (False, False))
+
+
+def always_zero(call: Call) -> list[Dims]:
+    return [Dims(dims.nodes, (True,) * len(dims.nodes)) for dims in RIGHT["tanh"](call)]
+
+
+RIGHT: dict[str, Rule] = {"tanh": pointwise, **RULES}
+WRONG = {  # operator -> what is wrong with it, and the model that must show it
+    "flip": (unchanged, "flip"),
+    "_softmax": (unchanged, "softmax"),
+    "sort": (unchanged, "sort"),
+    "channel_shuffle": (unchanged, "channel_shuffle_of_pytorch"),
+    "native_layer_norm": (unchanged, "layer_norm"),
+    "native_group_norm": (unchanged, "group_norm"),
+    "avg_pool2d": (unchanged, "smoothing_of_units"),
+    "slice": (unrelated, "slices_by_halves"),
+    "select": (unrelated, "select"),
+    "split": (unrelated, "chunk_for_a_gate"),
+    "index": (unrelated, "index_of_units"),
+    "convolution": (unrelated, "conv2d"),
+    "bmm": (unrelated, "product_of_activations"),
+    "cat": (backwards, "cat_of_the_last_dim"),
+    "view": (column_major, "flatten"),
+    "sigmoid": (always_zero, "sigmoid_loses_zeros"),
+}
+
+
+@pytest.fixture
+def replaced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Rule], None]]:
+    """Put another rule in the place of one."""
+    yield lambda name, rule: (monkeypatch.setitem(RULES, name, rule), _rule_for.cache_clear())
+    monkeypatch.undo()
+    _rule_for.cache_clear()
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_rule_fails(name: str, replaced: Callable[[str, Rule], None]) -> None:
+    wrong, case = WRONG[name]
+    replaced(name, wrong)
+    with pytest.raises(AssertionError, match=r"replay|not close"):
+        check_contract(CASES[case])

@@ -1,5 +1,6 @@
 """`prunus bench DIR`: what a saved model costs beside the dense one, counted and measured."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -36,7 +37,8 @@ def bench(  # noqa: PLR0913 - what can be typed
 ) -> None:
     """Measure a saved model beside the dense one.
 
-    Counted: parameters, MACs, bytes, peak memory. Measured: the time of one pass. Both run in turns, so that what slows the machine slows both.
+    Counted: parameters, MACs, bytes, peak memory. Measured: the time of one pass. Both run in
+    turns, so that what slows the machine slows both.
     """
     from prunus.cli import tables
     from prunus.cli.datasets import items_of
@@ -53,10 +55,13 @@ def bench(  # noqa: PLR0913 - what can be typed
         seconds=seconds,
         threads=threads,
     )
+    plan, report = saved.manifest.plan, saved.manifest.report
+    if report is not None:  # which numbers are zero is not known of an architecture
+        before = replace(before, nonzero=report["before"]["nonzero"])
     screen.show(
-        tables.costs(before, after, names=("dense", "saved")),
+        tables.costs(before, after, names=("dense", "saved"), smaller=bool(plan.tensors)),
         "",
-        *tables.remarks(saved.manifest.plan, after),
+        *tables.remarks(plan, after),
         "MACs are those of one item.",
     )
     screen.result({

@@ -28,7 +28,7 @@ prunus compare models.py:build --data data.py:loaders --dense-epochs 90
 prunus compare net:resnet --data digits --weights dense.safetensors \\
   --dense-epochs 20 --recover 5 --folder runs/digits
 prunus compare models.py:build --data data.py:loaders --dense-epochs 90 \\
-  --strategies magnitude,taylor --budget macs=0.5 --budget macs=0.3 --seeds 5
+  --strategies magnitude,taylor --budget macs=0.5 --budget macs=0.3
 """
 FRACTIONS = (0.5, 0.25, 0.1)
 
@@ -85,7 +85,7 @@ def compare(  # noqa: PLR0913 - what can be typed
     Every run is written down when it ends. Typed again, a study goes on where it stopped.
     """
     from prunus import study
-    from prunus.cli import tables
+    from prunus.cli import steps, tables
     from prunus.cli.budget import budget_of
     from prunus.cli.datasets import open_data
     from prunus.cli.training import cross_entropy, open_trained
@@ -93,6 +93,7 @@ def compare(  # noqa: PLR0913 - what can be typed
     from prunus.train import Recipe
 
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
+    steps.check_report()
     figure = "params" if granularity == "weight" else "macs"
     budgets = [budget_of([text]) for text in budget or [f"{figure}={f}" for f in FRACTIONS]]
     recipe = Recipe(epochs=recover, optimizer=optimizer, lr=lr)
@@ -121,6 +122,6 @@ def compare(  # noqa: PLR0913 - what can be typed
             progress=progress,
         )
     report, _ = write_report(result, folder)
-    screen.show(*tables.accuracies(result), "", *tables.advice(result), "")
+    screen.show(*tables.accuracies(result), *tables.advice(result), "")
     screen.place(f"report: {report}")
     screen.result(tables.study_record(result, folder=str(folder), report=str(report)))

@@ -134,7 +134,7 @@ def _loader(text: str, found: Any) -> Iterable[Any]:
     if isinstance(found, Iterable) and not isinstance(found, Iterator | Mapping | str):
         return found
     raise DataError(
-        f"--data {text} returned a {type(found).__name__}, not a loader",
+        f"--data {text} returned no loader, but an object of type {type(found).__name__}",
         why="prunus reads the data again and again, in batches (inputs, targets)",
         hint="return a torch.utils.data.DataLoader, or two: return train, test",
     )

@@ -28,20 +28,20 @@ def demo(
     """Compare all strategies on a real network, in minutes.
 
     A small ResNet is trained and pruned in every way, at three budgets, with three seeds; the
-    best smaller one is taken home. The network that is taken home is saved, loaded in a fresh process, and has to predict there
+    best smaller one is taken home: saved, loaded in a fresh process, and it has to predict there
     what was measured. Typed again, a demo goes on where it stopped.
     """
     from prunus import demo as whole
-    from prunus.cli import tables
+    from prunus.cli import steps, tables
     from prunus.save.sealed import plain
 
     screen = Screen(json=json, quiet=quiet)
+    steps.check_report()
     with screen.counted() as progress:
         result = whole.demo(folder, setup=dataset, progress=progress)
     run, report = result.run, folder / "report.html"
     screen.show(
         *tables.accuracies(result.study),
-        "",
         *tables.advice(result.study),
         "",
         f"Taken home: {run.strategy} at {run.budget}, seed {run.seed}. Loaded in a fresh process "

@@ -19,6 +19,16 @@ from prunus.errors import PruneError
 
 P = ParamSpec("P")
 
+TYPED = {
+    "prunus.explain(model, example_inputs)": "prunus inspect MODEL",
+    "prunus.Budget(macs=0.5)": "--budget macs=0.5",
+    "pass data=loader": "--data DATA",
+    "granularity='weight'": "--granularity weight",
+    "exclude=...": "--exclude",
+    "say margin=0.01": "--margin 0.01",
+}
+"""What hints say of the Python interface -> what to type instead."""
+
 
 class Exit(IntEnum):
     """The exit codes of `prunus`."""
@@ -52,13 +62,19 @@ def show(error: PruneError) -> None:
     """Print what happened, why, and a hint to standard error; wrapped on a terminal only."""
     console = Console(stderr=True, highlight=False)
     width = console.width if console.is_terminal else sys.maxsize
-    parts = (("error: ", error.what), ("  why:  ", error.why), ("  hint: ", error.hint))
+    parts = (("error: ", error.what), ("  why:  ", error.why), ("  hint: ", _typed(error.hint)))
     for label, text in parts:
         if text:
             lines = _wrapped(text, width - len(label))
             body = f"\n{' ' * len(label)}".join(lines)
             style = "bold red" if label == "error: " else "bold"
             console.print(Text.assemble((label, style), body), soft_wrap=True)
+
+
+def _typed(hint: str) -> str:
+    for python, words in TYPED.items():
+        hint = hint.replace(python, words)
+    return hint
 
 
 def _wrapped(text: str, width: int) -> list[str]:

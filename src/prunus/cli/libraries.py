@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from prunus.cli.asked import Asked, Built
-from prunus.errors import DataError, PruneError, unknown_name
+from prunus.errors import DataError, PruneError
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as its models expect
 _PARTS = (("train",), ("test", "val", "valid"))
@@ -23,7 +24,7 @@ def torchvision_network(asked: Asked) -> Built:
     """Return a network of torchvision."""
     models = _library("torchvision", f"torchvision:{asked.name}").models
     if asked.name not in models.list_models():
-        raise unknown_name("network of torchvision", asked.name, models.list_models(), PruneError)
+        raise _unknown("torchvision", asked.name, models.list_models())
     weights = models.get_model_weights(asked.name).DEFAULT
     size = getattr(weights.transforms, "keywords", {}).get("crop_size")
     with _fetching(f"torchvision:{asked.name}"):
@@ -35,7 +36,7 @@ def timm_network(asked: Asked) -> Built:
     """Return a network of timm."""
     timm = _library("timm", f"timm:{asked.name}")
     if not timm.is_model(asked.name):
-        raise unknown_name("network of timm", asked.name, timm.list_models(), PruneError)
+        raise _unknown("timm", asked.name, timm.list_models())
     with _fetching(f"timm:{asked.name}"):
         model = timm.create_model(asked.name, pretrained=asked.trained)
     return model, asked.inputs((1, *model.default_cfg["input_size"]))
@@ -140,6 +141,14 @@ def _images(torchvision: Any, folder: Path, prepare: Any) -> Any:
 
 
 # -- both ---------------------------------------------------------------------------------------
+
+
+def _unknown(library: str, name: str, known: list[str]) -> PruneError:
+    near = get_close_matches(name, known, n=3)
+    return PruneError(
+        f"{library} has no network '{name}'",
+        hint=f"did you mean {' or '.join(near)}?" if near else f"{library}'s own pages list them",
+    )
 
 
 def _library(name: str, text: str) -> Any:

@@ -8,11 +8,14 @@ import typer
 Model: TypeAlias = Annotated[
     str,
     typer.Argument(
+        metavar="MODEL",
         help="file.py:function, net:resnet, torchvision:NAME, timm:NAME, hf:PATH, or a saved "
         "folder.",
     ),
 ]
-Folder: TypeAlias = Annotated[Path, typer.Argument(help="What `prunus prune --out DIR` wrote.")]
+Folder: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What `prunus prune --out DIR` wrote.")
+]
 DATA = "digits, fashion-mnist, images:FOLDER, or file.py:function"
 Data: TypeAlias = Annotated[str, typer.Option(metavar="DATA", help=f"{DATA}.")]
 Weights: TypeAlias = Annotated[

@@ -94,6 +94,10 @@ def prune(  # noqa: PLR0913 - what can be typed
     wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of)
     recipe = Recipe(epochs=recover or 1, optimizer=optimizer, lr=lr)
     steps.check(model=model, data=data, recover=recover, margin=margin, out=out)
+    if dense_epochs is not None and weights is None:
+        raise typer.BadParameter(
+            "it needs --weights FILE, to which the weights go", param_hint="--dense-epochs"
+        )
     found = open_data(data, shape=shape) if data is not None else None
     source = open_trained(
         screen, model, recipe=recipe, epochs=dense_epochs, weights=weights, data=found,

@@ -12,7 +12,7 @@ from operator import length_hint
 from typing import Any, TypeVar
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -47,7 +47,7 @@ class Screen:
         self.out = Console(**PLAIN)  # type: ignore[arg-type]
         self.err = Console(stderr=True, **PLAIN)  # type: ignore[arg-type]
 
-    def show(self, *things: Table | Text | str) -> None:
+    def show(self, *things: RenderableType) -> None:
         """Print for people. Text is wrapped between words."""
         if not self.json:
             for thing in things:

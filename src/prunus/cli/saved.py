@@ -14,6 +14,7 @@ from prunus.cli.datasets import Data
 from prunus.cli.sources import RECORDED, Source, open_model
 from prunus.errors import SaveError
 from prunus.save import Manifest, read, read_manifest
+from prunus.save.files import MANIFEST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,8 @@ def open_source(
     """
     if not Path(text).is_dir():
         return open_model(text, weights=weights, shape=shape, data=data, trained=trained)
+    if weights is not None:
+        raise SaveError(f"'{text}' has weights of its own", hint="leave --weights out")
     saved = open_saved(Path(text), dense=dense, shape=shape, data=data)
     return Source(text=text, model=saved.model, inputs=saved.dense.inputs)
 
@@ -94,7 +97,8 @@ def open_saved(
 def _recorded(folder: Path, record: Mapping[str, Any]) -> str:
     """Return the model that a folder says it was cut from, if that runs no code of its choosing."""
     text = str(record.get("model", ""))
-    if text.partition(":")[0] in RECORDED:
+    another = text and Path(text).is_dir() and Path(text).resolve() != folder.resolve()
+    if another or text.partition(":")[0] in RECORDED:
         return text
     raise SaveError(
         f"it takes the dense model to read '{folder}'",
@@ -107,11 +111,12 @@ def _recorded(folder: Path, record: Mapping[str, Any]) -> str:
 
 def check_target(folder: Path) -> None:
     """Raise a SaveError where a model cannot be saved to `folder`, before the work begins."""
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    if entries and not (folder / "manifest.json").is_file():
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    strange = sorted(name for name in names if not name.startswith("."))
+    if strange and MANIFEST not in names:
         raise SaveError(
             f"'{folder}' is not overwritten: prunus did not write it",
-            why=f"it has no manifest.json, but '{entries[0].name}'",
+            why=f"it has no {MANIFEST}, but '{strange[0]}'",
             hint="choose a folder that is new or empty",
         )
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())

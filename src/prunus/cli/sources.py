@@ -148,7 +148,8 @@ def _function(asked: Asked) -> Built:
             return model, example if asked.shape is None else asked.inputs()
         case other:
             raise PruneError(
-                f"MODEL {asked.name} returned a {type(other).__name__}",
+                f"MODEL {asked.name} returned no model, but an object of type "
+                f"{type(other).__name__}",
                 why="prunus takes a torch.nn.Module, or (model, example_inputs)",
                 hint="return model, torch.randn(1, 3, 224, 224)",
             )

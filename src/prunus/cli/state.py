@@ -14,6 +14,8 @@ from prunus.errors import SaveError
 from prunus.files import disk_errors
 from prunus.save.weights import load_tensors, split_tied, write_tensors
 
+SAFETENSORS = ".safetensors"
+
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Fill `model` with the tensors in a file. No code in it is run.
@@ -37,6 +39,18 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(tensors)
 
 
+def check_writable(path: Path) -> None:
+    """Raise a SaveError where `save_weights` cannot write, before the work begins."""
+    if path.suffix != SAFETENSORS:
+        raise SaveError(
+            f"'{path}' is not written",
+            why=f"weights are written as safetensors, and the name ends in '{path.suffix}'",
+            hint=f"--weights {path.with_suffix(SAFETENSORS)}",
+        )
+    with disk_errors(f"'{path}' cannot be written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the tensors of `model` to a safetensors file, whole or not at all.
 
@@ -45,7 +59,6 @@ def save_weights(model: nn.Module, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     with disk_errors(f"'{path}' could not be written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write_tensors(temporary, split_tied(stored_tensors(model))[0])
             Path(temporary).replace(path)
@@ -56,7 +69,7 @@ def save_weights(model: nn.Module, path: Path) -> None:
 def _state(path: Path) -> dict[str, Tensor]:
     with disk_errors(f"'{path}' could not be read"), path.open("rb"):
         pass
-    content = load_tensors(path) if path.suffix == ".safetensors" else _unpickled(path)
+    content = load_tensors(path) if path.suffix == SAFETENSORS else _unpickled(path)
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if len(tensors) < len(content) or not content:
         others = ", ".join(str(name) for name in content if name not in tensors)
@@ -75,7 +88,8 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise SaveError(
             f"'{path}' could not be read as weights",
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            why="it is no state dict that torch.save wrote, or was cut short; nothing but tensors "
+            "is read, as anything else could run code",
             hint="torch.save(model.state_dict(), 'weights.pt'), or a .safetensors file",
         ) from error
     if isinstance(content, Mapping):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from prunus.cli.saved import check_target
 from prunus.cli.sources import Source
 from prunus.cli.training import cross_entropy, train
 from prunus.cost import CostModel, count, measure_latencies, measure_peak_memory
-from prunus.errors import DataError, SaveError
+from prunus.errors import DataError, SaveError, StudyError
 from prunus.inputs import Inputs
 from prunus.records import Cost
 from prunus.recover import reestimate_batch_norm
@@ -42,6 +43,16 @@ def check(*, model: str, data: str | None, recover: int, margin: float, out: Pat
             f"'{out}' cannot hold a model that was cut from the one in it",
             why="it takes the one to read the other",
             hint="choose another folder",
+        )
+
+
+def check_report() -> None:
+    """Raise a StudyError where a report cannot be drawn, before the work begins."""
+    if find_spec("plotly") is None:
+        raise StudyError(
+            "the report cannot be drawn",
+            why="plotly is not installed",
+            hint="pip install 'prunus[report]'",
         )
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from prunus.api import Pruned
 from prunus.cli.render import table
@@ -34,9 +37,22 @@ def costs(
     comparison: Comparison | None = None,
     *,
     names: tuple[str, str] = ("before", "after"),
+    smaller: bool = True,
 ) -> Table:
-    """Return two costs side by side, and the accuracy. Zeros are counted, and are no speed."""
-    rows = [*_counted(before, after), *_timed(before, after), *_accurate(comparison)]
+    """Return two costs side by side, and the accuracy.
+
+    Args:
+        before: Of the dense model.
+        after: Of the other.
+        comparison: Of their accuracies.
+        names: Of the two.
+        smaller: Whether tensors became smaller; zeros in them are not called speed.
+    """
+    rows = [
+        *_counted(before, after),
+        *_timed(before.latency, after.latency, smaller=smaller),
+        *_accurate(comparison),
+    ]
     return table("", *names, "kept", rows=rows, right=True)
 
 
@@ -47,11 +63,11 @@ def _counted(before: Cost, after: Cost) -> Iterator[Row]:
             yield words, amount(one), amount(other), share(other, one)
 
 
-def _timed(before: Cost, after: Cost) -> Iterator[Row]:
-    one, other = before.latency, after.latency
-    if one is not None and other is not None:
-        yield "ms, median", f"{one.median:.3g}", f"{other.median:.3g}", speed(one, other)
-        yield "ms, quartiles", _quartiles(one), _quartiles(other), ""
+def _timed(before: Latency | None, after: Latency | None, *, smaller: bool) -> Iterator[Row]:
+    if before is not None and after is not None:
+        gain = speed(before, after) if smaller else "zeros only"
+        yield "ms, median", f"{before.median:.3g}", f"{after.median:.3g}", gain
+        yield "ms, quartiles", _quartiles(before), _quartiles(after), ""
 
 
 def _quartiles(latency: Latency) -> str:
@@ -60,7 +76,9 @@ def _quartiles(latency: Latency) -> str:
 
 def _accurate(comparison: Comparison | None) -> Iterator[Row]:
     if comparison is not None:
-        yield comparison.metric, percent(comparison.before), percent(comparison.after), ""
+        before, after = comparison.before, comparison.after
+        change = f"{100 * (after - before):+z.1f} points"
+        yield comparison.metric, percent(before), percent(after), change
 
 
 def speed(before: Latency, after: Latency) -> str:
@@ -70,13 +88,13 @@ def speed(before: Latency, after: Latency) -> str:
         >>> slow = Latency(2.0, 1.9, 2.1, runs=9, batch=1, threads=1, device="cpu")
         >>> fast = Latency(1.0, 0.9, 1.1, runs=9, batch=1, threads=1, device="cpu")
         >>> speed(slow, fast), speed(fast, slow), speed(slow, slow)
-        ('2.00 x faster', '2.00 x slower', 'as fast')
+        ('2.00 x faster', '2.00 x slower', 'unclear')
     """
     if after.upper < before.lower:
         return f"{before.median / after.median:.2f} x faster"
     if before.upper < after.lower:
         return f"{after.median / before.median:.2f} x slower"
-    return "as fast"
+    return "unclear"
 
 
 def how_timed(latency: Latency) -> str:
@@ -92,22 +110,25 @@ def pruned(result: Pruned, comparison: Comparison | None) -> Iterator[Table | st
     report = result.report
     yield costs(report.before, report.after, comparison)
     yield ""
+    yield str(comparison) if comparison else "Accuracy was not measured: that takes --data DATA."
+    yield ""
     yield from remarks(result.plan, report.after)
     cut = [row for row in report.groups if row.kept < row.size]
     frozen = [row for row in report.groups if row.frozen_because is not None]
     yield (
-        f"{len(cut)} of {len(report.groups)} groups lost units; {len(frozen)} are frozen, "
+        f"{len(cut)} of {len(report.groups)} groups lost units; {len(frozen)} frozen, "
         "`prunus inspect` says why."
     )
     if report.agreement is not None:
         found, allowed = report.agreement.difference, report.agreement.tolerance
         yield f"Masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}."
-    yield str(comparison) if comparison else "Accuracy was not measured: that takes --data DATA."
 
 
 def remarks(plan: Plan, after: Cost) -> Iterator[str]:
     """Yield what a table of costs does not say: what was zeroed only, and how time was measured."""
-    if not plan.tensors:
+    if not plan.kept:
+        yield "The dense model meets the budget: nothing was removed."
+    elif not plan.tensors:
         yield (
             "Weights were set to zero, not removed. The tensors keep their sizes, so MACs, bytes "
             "and time stay what they were."
@@ -121,6 +142,12 @@ def layers_of(group: Group) -> list[str]:
     return list(dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members))
 
 
+def _short(names: list[str], most: int = 4) -> str:
+    """Return the first names; `--json` has them all."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def groups(found: Mapping[str, Group]) -> Table:
     """Return every group: units, layers, and whether it may be cut."""
     return table(
@@ -132,7 +159,7 @@ def groups(found: Mapping[str, Group]) -> Table:
             (
                 name,
                 str(group.size),
-                ", ".join(layers_of(group)),
+                _short(layers_of(group)),
                 f"frozen: {group.frozen_because}" if group.frozen_because else "free",
             )
             for name, group in found.items()
@@ -143,7 +170,7 @@ def groups(found: Mapping[str, Group]) -> Table:
 # -- studies ------------------------------------------------------------------------------------
 
 
-def accuracies(study: Study) -> Iterator[Table | str]:
+def accuracies(study: Study) -> Iterator[RenderableType]:
     """Yield a table per granularity, accuracy by strategy and budget, and what the marks mean."""
     found = analyse(study)
     for granularity in found.granularities:
@@ -155,9 +182,10 @@ def accuracies(study: Study) -> Iterator[Table | str]:
         ]
         yield table(granularity, *(point.budget for point in points), rows=rows, right=True)
     facts = study.facts
+    yield ""
     yield (
         f"Accuracy after recovery; {percent(facts.dense['accuracy'])} dense, on {facts.items:,} "
-        f"test items. +- is the 95 % interval over {seeds_of(len(facts.seeds))}. Against the "
+        f"test items. ± is the 95 % interval over {seeds_of(len(facts.seeds))}. Against the "
         f"dense model, at a margin of {margin(facts.margin)}: = same, - worse, ? not enough "
         "data to tell."
     )
@@ -170,11 +198,11 @@ def _cell(cell: Cell | None) -> str:
     return f"{spread(accuracy)} {_MARKS[cell.verdict]}" if accuracy is not None else ""
 
 
-def advice(study: Study) -> Iterator[str]:
+def advice(study: Study) -> Iterator[RenderableType]:
     """Yield what to do, with the reasons."""
     for one in recommend(study):
-        yield one.headline
-        yield from (f"  {reason}" for reason in one.reasons)
+        yield Text(f"\n{one.headline}", style="bold")
+        yield from (Padding(Text(reason), (0, 0, 0, 2)) for reason in one.reasons)
 
 
 def study_record(study: Study, **more: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from prunus.cli.datasets import Data
 from prunus.cli.render import Screen
 from prunus.cli.saved import open_source
 from prunus.cli.sources import Source
-from prunus.cli.state import save_weights
+from prunus.cli.state import check_writable, save_weights
 from prunus.errors import PruneError
 from prunus.masks import Masked
 from prunus.records import Plan
@@ -64,7 +64,7 @@ def train(
     steps = recipe.epochs * length_hint(data, 0)
     with screen.bar(text, steps or None) as at:
         hooks: list[Hook] = [_Shown(at, text)]
-        if plan is not None and not plan.tensors:
+        if plan is not None and plan.granularity == "weight":
             hooks.append(Held(plan))
         fit(model, data, loss=cross_entropy, recipe=recipe, teacher=teacher, hooks=hooks)
 
@@ -95,12 +95,12 @@ def open_trained(  # noqa: PLR0913 - what the options say, all keywords
     Raises:
         PruneError: The model cannot be built, or there are no data to train it on.
     """
-    missing = weights is not None and epochs is not None and not weights.exists()
-    if missing and data is None:
-        raise PruneError(
-            f"'{weights}' is not there, and there are no data to train on", hint="--data DATA"
-        )
-    if missing and data is not None and weights is not None and epochs is not None:
+    if epochs is not None and weights is not None and not weights.exists():
+        if data is None:
+            raise PruneError(
+                f"'{weights}' is not there, and there are no data to train on", hint="--data DATA"
+            )
+        check_writable(weights)
         source = open_source(text, dense=dense, shape=shape, data=data, trained=False)
         recipe = replace(recipe, epochs=epochs)
         train(screen, source.model, data.training, recipe=recipe, text="training the dense model")

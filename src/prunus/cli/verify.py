@@ -8,7 +8,7 @@ from prunus.cli.render import Screen
 
 EXAMPLES = """
 prunus verify small --data digits --weights dense.safetensors
-prunus verify small --data data.py:loaders --dense models.py:build --margin 0.005
+prunus verify small --data data.py:loaders --dense models.py:build
 prunus verify small --data digits --json && echo same
 """
 CODES = {"same": Exit.DONE, "worse": Exit.WORSE, "not enough data to tell": Exit.NOT_ENOUGH_DATA}

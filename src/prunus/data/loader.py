@@ -45,7 +45,7 @@ class Batches:
         >>> [targets.tolist() for _, targets in batches]
         [[1, 3], [0, 4], [2]]
         >>> [targets.tolist() for _, targets in batches]
-        [[3, 0], [4, 1], [2]]
+        [[4, 3], [2, 1], [0]]
     """
 
     def __init__(

@@ -12,6 +12,8 @@ from prunus.records import Plan
 from prunus.shrink.attributes import set_sizes
 
 
+@torch.inference_mode(mode=False)  # the result can be trained wherever it was made
+@torch.no_grad()
 def shrink(
     model: nn.Module,
     plan: Plan,

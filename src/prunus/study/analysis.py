@@ -142,16 +142,16 @@ def gap(one: Cell, other: Cell) -> Estimate | None:
     return estimate(run.accuracy - theirs[run.seed] for run in one.runs if run.seed in theirs)
 
 
-def relation(one: Cell, other: Cell, *, items: int) -> Relation:
+def relation(one: Cell, other: Cell, *, item: float) -> Relation:
     """Return how `one` does against `other`, as far as the seeds tell.
 
-    A difference is noise where its interval over seeds holds 0, or where it is no more than one
-    of the `items`: three seeds that agree by chance would else make a finding of a single item.
+    A difference is noise where its interval over seeds holds 0, or where it is no more than what
+    one `item` is worth: three seeds that agree by chance would else make a finding of it.
     """
     found = gap(one, other)
     if found is None or found.reach is None:
         return "unknown"
-    if abs(found.mean) <= max(found.reach, 1.0001 / items):
+    if abs(found.mean) <= max(found.reach, 1.0001 * item):
         return "within noise"
     return "better" if found.mean > 0 else "worse"
 
@@ -165,12 +165,14 @@ class Analysis:
         points: Granularities whose tensors become smaller first; largest budget first in each.
         cells: In the order of `points`, and within one in the order in which they ran.
         zeroed: Granularities that zero weights and make no tensor smaller.
+        shares: Whether accuracies are shares of the test items, and not another metric.
     """
 
     facts: Facts
     points: tuple[Point, ...]
     cells: tuple[Cell, ...]
     zeroed: frozenset[str]
+    shares: bool
 
     @cached_property
     def granularities(self) -> tuple[str, ...]:
@@ -206,7 +208,8 @@ class Analysis:
 
     def relation(self, one: Cell, other: Cell) -> Relation:
         """Return how `one` does against `other`: see `relation`."""
-        return relation(one, other, items=self.facts.items)
+        item = 1 / self.facts.items if self.shares else 0.0
+        return relation(one, other, item=item)
 
 
 def analyse(study: Study) -> Analysis:
@@ -239,4 +242,5 @@ def analyse(study: Study) -> Analysis:
 
     points = tuple(sorted(dict.fromkeys(cell.point for cell in cells), key=place))
     ordered = tuple(sorted(cells, key=lambda cell: points.index(cell.point)))
-    return Analysis(facts=study.facts, points=points, cells=ordered, zeroed=zeroed)
+    shares = all(run.comparison.get("lost", 0) is not None for run in study.runs)
+    return Analysis(facts=study.facts, points=points, cells=ordered, zeroed=zeroed, shares=shares)

@@ -7,39 +7,36 @@ from collections.abc import Sequence
 
 from prunus.study.analysis import Analysis, Cell, Relation, gap
 from prunus.study.words import (
-    digits_of,
     listing,
-    margin,
     needs_of,
     percent,
     place,
-    points,
     seeds_of,
-    signed,
     threads_of,
     times,
+    unit_of,
 )
 
 
 def _accuracy(cell: Cell, found: Analysis) -> str:
-    return percent(cell.accuracy, digits_of(found.facts.items))
+    return unit_of(found).value(cell.accuracy)
 
 
 def _dense(found: Analysis) -> str:
-    return percent(found.facts.dense["accuracy"], digits_of(found.facts.items))
+    return unit_of(found).value(found.facts.dense["accuracy"])
 
 
 def same_as_dense(cell: Cell, found: Analysis) -> str:
     """Say how the accuracy compares with that of the dense model."""
-    digits, done, planned = digits_of(found.facts.items), len(cell.runs), len(found.facts.seeds)
+    unit, done, planned = unit_of(found), len(cell.runs), len(found.facts.seeds)
     difference, lower, upper = (
-        signed(cell.compared(key), digits) for key in ("difference", "lower", "upper")
+        unit.signed(cell.compared(key)) for key in ("difference", "lower", "upper")
     )
     missing = f" ({planned - done} of {planned} have not finished)" if done < planned else ""
     return (
         f"Its accuracy is {_accuracy(cell, found)}, that of the dense model {_dense(found)}: "
-        f"{difference} points (95 % interval {lower} to {upper}). That is the same, at the margin "
-        f"of {margin(found.facts.margin)}, on {cell.same} of {seeds_of(done)}{missing}."
+        f"{difference}{unit.points} (95 % interval {lower} to {upper}). That is the same, at the "
+        f"margin of {unit.margin(found.facts.margin)}, on {cell.same} of {seeds_of(done)}{missing}."
     )
 
 
@@ -150,7 +147,7 @@ def against_pruned(other: Cell, winner: Cell | None, found: Analysis) -> str:
 
 def _how_sure(one: Cell, other: Cell, found: Analysis) -> str:
     difference = gap(one, other)
-    size = points(difference.mean if difference else 0.0, digits_of(found.facts.items))
+    size = unit_of(found).size(difference.mean if difference else 0.0)
     return {
         "better": f" ({size} more)",
         "worse": f" ({size} less)",

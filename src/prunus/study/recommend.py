@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 from prunus.study import reasons
 from prunus.study.analysis import Analysis, Cell, analyse
 from prunus.study.records import Study
-from prunus.study.words import margin, place
+from prunus.study.words import place, unit_of
 
 Advice: TypeAlias = Literal["prune", "small dense", "stay dense", "not enough data"]
 
@@ -153,7 +153,7 @@ def _small_dense(found: Analysis, scratch: Cell, winner: Cell | None) -> Recomme
 def _none(found: Analysis, granularity: str) -> Recommendation:
     cells = [cell for cell in found.within(granularity) if cell.kind != "control"]
     undecided = [cell for cell in cells if cell.verdict != "worse"]
-    size = margin(found.facts.margin)
+    size = unit_of(found).margin(found.facts.margin)
     if cells and not undecided:
         return Recommendation(
             advice="stay dense",

@@ -1,9 +1,10 @@
 """The figures of a study in words, one way for each of them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from prunus.study.analysis import NEEDS, Estimate, Point
+from prunus.study.analysis import NEEDS, Analysis, Estimate, Point
 
 _TARGETS = {
     "params": "parameters",
@@ -176,6 +177,64 @@ def threads_of(count: int) -> str:
     return f"{count} thread{'' if count == 1 else 's'}"
 
 
-def digits_of(items: int) -> int:
-    """Return how many digits of an accuracy in percent mean something: about one item."""
-    return 1 if items < 1000 else 2
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """How the accuracies of a study are written.
+
+    Attributes:
+        shares: Whether they are shares of the test items, in percent and points; else plain.
+        digits: Of a percentage: about one test item.
+
+    Example:
+        >>> unit, plain = Unit(shares=True, digits=1), Unit(shares=False, digits=1)
+        >>> unit.value(0.981), unit.size(-0.012), plain.value(-0.31234), plain.size(-0.012)
+        ('98.1 %', '1.2 points', '-0.3123', '0.012')
+    """
+
+    shares: bool
+    digits: int
+
+    @property
+    def factor(self) -> int:
+        """By which a value is multiplied on an axis."""
+        return 100 if self.shares else 1
+
+    @property
+    def suffix(self) -> str:
+        """What follows a value on an axis."""
+        return " %" if self.shares else ""
+
+    @property
+    def points(self) -> str:
+        """What follows a difference with a sign."""
+        return " points" if self.shares else ""
+
+    def value(self, value: float) -> str:
+        """Return an accuracy."""
+        return percent(value, self.digits) if self.shares else f"{value:.4g}"
+
+    def spread(self, value: Estimate) -> str:
+        """Return an accuracy over seeds with its interval."""
+        if self.shares:
+            return spread(value, self.digits)
+        reach = "" if value.reach is None else f" ± {value.reach:.2g}"
+        return f"{self.value(value.mean)}{reach}"
+
+    def size(self, difference: float) -> str:
+        """Return a difference without its sign."""
+        return points(difference, self.digits) if self.shares else f"{abs(difference):.3g}"
+
+    def signed(self, difference: float) -> str:
+        """Return a difference with its sign, in points or plain."""
+        if self.shares:
+            return signed(difference, self.digits)
+        return f"{difference:+.3g}".replace("-", "\N{MINUS SIGN}")
+
+    def margin(self, value: float) -> str:
+        """Return a margin in as many digits as it was given."""
+        return margin(value) if self.shares else f"{value:.6g}"
+
+
+def unit_of(found: Analysis) -> Unit:
+    """Return how the accuracies of a study are written."""
+    return Unit(shares=found.shares, digits=1 if found.facts.items < 1000 else 2)

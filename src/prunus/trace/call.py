@@ -17,7 +17,6 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from prunus.trace.axes import SPACE, Mismatch, Node, freeze, fresh, leaves_of, mark_inexact, unify
 
-
 NOT_ZERO = "sums over values that are not zero when removed"
 
 
@@ -58,6 +57,8 @@ def for_real() -> AbstractContextManager[Any]:
 @cache
 def is_composite(function: Any) -> bool:
     """Whether PyTorch takes an ATen operator apart; in inference mode it leaves that to others."""
+    if function.namespace == "prim":
+        return False
     name = function.name()
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
 

@@ -56,7 +56,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if sizes(dims.nodes) != tuple(tensor.shape):
             raise AssertionError(f"{sizes(dims.nodes)} for a tensor of {tuple(tensor.shape)}")
         self._known[id(tensor)] = (tensor, dims)
-        self._inside[torch._C._storage_id(tensor)].add(id(tensor))
+        self._inside[_memory(tensor)].add(id(tensor))
         return dims
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -75,7 +75,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
         call = Call(func, arguments, outputs, self.dims_of, user_line())
         output_dims = self._apply_rule(call, [dims for dims in input_dims if dims is not None])
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if torch.Tag.nondeterministic_seeded in func.tags and call.get("dropout_p") != 0:
             for node in (node for dims in output_dims for node in dims.nodes):
                 call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
         for tensor in _written(func, arguments):
@@ -86,7 +86,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _forget_zeros(self, written: Tensor) -> None:
         """Values were written to a tensor: what lies in the same memory may no longer be zero."""
-        for key in self._inside[torch._C._storage_id(written)]:
+        for key in self._inside[_memory(written)]:
             tensor, dims = self._known[key]
             self._known[key] = (tensor, Dims(dims.nodes, (False,) * len(dims.nodes)))
 
@@ -135,6 +135,11 @@ def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
     """Return all arguments of a call by their name in the schema."""
     names, defaults = _schema(func)
     return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)
+
+
+def _memory(tensor: Tensor) -> int:
+    """Return what tensors that lie in the same memory have in common."""
+    return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
 
 
 def _written(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:

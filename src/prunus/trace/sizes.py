@@ -7,7 +7,6 @@ of themselves. They are ints in every other respect, and survive + - * // so tha
 literal in the user's source.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch import nn
 
 from prunus.trace.axes import Mismatch, Node, cut, freeze, leaves_of, mark_inexact, split, unify
 from prunus.trace.location import user_line
+from prunus.trace.restore import as_it_was
 
 
 class Attribute:
@@ -151,39 +151,11 @@ def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
     is put back afterwards, those that `forward` set included. Yields the origins handed out.
     """
     attributes: list[Attribute] = []
-    before = [_Snapshot(module) for module in model.modules()]
-    try:
+    with as_it_was(model):
         for name, module in model.named_modules():
             for attribute, value in list(vars(module).items()):
                 vars(module)[attribute] = _tag(value, name, attribute, attributes)
         yield attributes
-    finally:
-        for snapshot in before:
-            snapshot.restore()
-
-
-class _Snapshot:
-    """The attributes of a module, and what its own dicts, lists and sets hold."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-        self._values = dict(vars(module))
-        self._contents = [
-            (value, copy.copy(value))
-            for value in self._values.values()
-            if isinstance(value, dict | list | set)
-        ]
-
-    def restore(self) -> None:
-        """Put all back. Hooks that `forward` registered go; dicts stay the same objects."""
-        self._module.__dict__.clear()
-        self._module.__dict__.update(self._values)
-        for container, content in self._contents:
-            if isinstance(container, list):
-                container[:] = content
-            else:
-                container.clear()
-                container.update(content)
 
 
 def _tag(value: Any, module: str, path: str, attributes: list[Attribute]) -> Any:

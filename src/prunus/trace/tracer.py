@@ -1,7 +1,8 @@
 """Run a model once, unchanged, and return its Graph."""
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.record import Recorder
 from prunus.trace.sizes import settle, tagged
 from prunus.trace.watch import SizeWatcher
+
+_FAKE_TENSOR_LOG = logging.getLogger("torch._subclasses.fake_tensor")
 
 
 def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
@@ -47,10 +50,9 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         [('0', 8, None), ('1', 2, 'model output'), ('0.in', 4, 'model input')]
     """
     _check_inputs(model, example_inputs)
-    try:
+    with suppress(Exception):  # whatever is the model's own fault is raised again below
         return _record(model, example_inputs, FakeTensorMode(allow_non_fake_inputs=True))
-    except Exception:  # noqa: BLE001 - whatever is the model's own fault is raised again below
-        return _record(model, example_inputs, None)
+    return _record(model, example_inputs, None)
 
 
 def _record(model: nn.Module, example_inputs: Inputs, mode: FakeTensorMode | None) -> Graph:
@@ -149,20 +151,30 @@ def run(
 ) -> Any:
     """Call `model` with other tensors in the place of its parameters and buffers."""
     fakes = dict(tensors) | {name: tensors[first] for name, first in aliases.items()}
-    if isinstance(inputs, dict):
-        return functional_call(model, fakes, (), inputs, tie_weights=False)
+    if isinstance(inputs, Mapping):
+        return functional_call(model, fakes, (), dict(inputs), tie_weights=False)
     arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     return functional_call(model, fakes, arguments, tie_weights=False)
 
 
 @contextmanager
 def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Eval or training mode, no gradients, no fused paths that hide operators or depend on the sizes."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    """Eval or training mode, no gradients, no fused paths that hide operators or depend on sizes.
+
+    What fails on fake tensors is raised, or reported in our words; PyTorch need not log it too.
+    """
+    fast, silent = torch.backends.mha.get_fastpath_enabled(), _FAKE_TENSOR_LOG.disabled
     try:
         torch.backends.mha.set_fastpath_enabled(False)
+        _FAKE_TENSOR_LOG.disabled = True
         # Which fused attention runs depends on widths and masks; this one always does.
-        with mode(model, training=training), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with (
+            mode(model, training=training),
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[]),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        _FAKE_TENSOR_LOG.disabled = silent

@@ -40,9 +40,10 @@ def distillation(student: Any, teacher: Any, *, temperature: float) -> Tensor:
             f"{tuple(teacher.shape)}",
             hint="take as teacher the model that this one was cut from",
         )
+    classes = student.shape[-1]
     divergence = F.kl_div(
-        F.log_softmax(student / temperature, dim=-1).flatten(0, -2),
-        F.log_softmax(teacher / temperature, dim=-1).flatten(0, -2),
+        F.log_softmax(student / temperature, dim=-1).reshape(-1, classes),
+        F.log_softmax(teacher / temperature, dim=-1).reshape(-1, classes),
         reduction="batchmean",
         log_target=True,
     )

@@ -82,7 +82,7 @@ def learning_rate(recipe: Recipe, *, step: int, steps: int) -> float:
     """
     rising = round(recipe.warmup * steps)
     if step < rising:
-        return recipe.lr * (step + 1) / rising
+        return recipe.lr * ((step + 1) / rising)
     progress = (step - rising) / (steps - rising)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 

@@ -9,6 +9,7 @@ from prunus.errors import VerifyError
 from prunus.inputs import Inputs, call, map_tensors, tensors_in
 from prunus.modes import mode
 from prunus.records import Agreement
+from prunus.trace.restore import as_it_was
 
 # Largest difference, relative to the largest output, that rounding explains: a cut changes the
 # order in which a sum is taken.
@@ -18,14 +19,15 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 2e-2, torc
 def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]]:
     """Return the output tensors of `model` for each of `batches`, in eval mode, without gradients.
 
-    The random state is the same at every call and afterwards what it was; flags are restored.
+    Every run starts from the same random state; afterwards that and the model are what they were.
     """
     results = []
     with mode(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         for inputs in batches:
             torch.manual_seed(0)
-            outputs = call(model, map_tensors(torch.clone, inputs))
-            results.append([tensor.detach().clone() for tensor in tensors_in(outputs)])
+            with as_it_was(model, buffers=True):
+                outputs = call(model, map_tensors(torch.clone, inputs))
+                results.append([tensor.detach().clone() for tensor in tensors_in(outputs)])
     return results
 
 

@@ -8,19 +8,18 @@ from prunus.study.records import Failure
 from prunus.study.report.blocks import Balance, Card, Paragraph
 from prunus.study.report.tables import cell_table
 from prunus.study.words import (
-    digits_of,
     listing,
     needs_of,
-    percent,
     place,
     places,
-    points,
     seconds,
     times,
+    unit_of,
 )
 from prunus.text import amount
 
-COLLAPSE = 0.10  # a loss of accuracy, after recovery, that is called a collapse
+COLLAPSE = 0.10  # a loss of accuracy, after recovery, that is called a collapse;
+MARGINS = 10  # of another metric, a loss of as many margins
 STARVED = 0.05  # a group that keeps less than this share of its units is named
 FASTER = 1.05  # a smaller speed-up is none: timings vary by as much
 SMALLER = 0.99  # of the stored bytes
@@ -112,7 +111,7 @@ def _sameness(cells: Sequence[Cell]) -> Iterator[Finding]:
 def _controls(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
     if cells[0].kind != "pruned":
         return
-    digits = digits_of(found.facts.items)
+    unit = unit_of(found)
     for kind, name in (
         ("control", "a random choice"),
         ("scratch", "a small dense network from scratch"),
@@ -129,7 +128,7 @@ def _controls(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
             where = _where(own, cells)
             if relation in {"better", "worse"}:
                 where = places(own)
-                sizes = listing(points(size, digits) for _, size in entries)
+                sizes = listing(unit.size(size) for _, size in entries)
                 text = f"{relation.capitalize()} than {name} at {where}, by {sizes}."
                 yield Finding(relation == "better", text)
             elif relation == "within noise":
@@ -140,17 +139,18 @@ def _controls(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
 
 
 def _collapse(cells: Sequence[Cell], found: Analysis) -> Iterator[Finding]:
-    dense, digits = found.facts.dense["accuracy"], digits_of(found.facts.items)
+    dense, margin, unit = found.facts.dense["accuracy"], found.facts.margin, unit_of(found)
+    collapse = COLLAPSE if found.shares else MARGINS * margin
     mildest = cells[0].over_seeds(lambda run: run.accuracy_cut)
     if mildest is not None:
-        right = f"{percent(mildest.mean, digits)} right after the cut to {place(cells[0].point)}"
-        if mildest.mean >= dense - found.facts.margin:
+        right = f"{unit.value(mildest.mean)} right after the cut to {place(cells[0].point)}"
+        if mildest.mean >= dense - margin:
             yield Finding(good=True, text=f"Hardly needs recovery: {right}.")
-        elif mildest.mean < dense - COLLAPSE:
+        elif mildest.mean < dense - collapse:
             yield Finding(good=False, text=f"Needs recovery: {right}.")
-    fallen = next((cell for cell in cells if cell.accuracy < dense - COLLAPSE), None)
+    fallen = next((cell for cell in cells if cell.accuracy < dense - collapse), None)
     if fallen is not None:
-        loss = points(dense - fallen.accuracy, digits)
+        loss = unit.size(dense - fallen.accuracy)
         where = place(fallen.point)
         yield Finding(good=False, text=f"Collapses at {where}: {loss} below dense after recovery.")
     for cell in cells:

@@ -24,7 +24,7 @@ from prunus.study.report.cost_figure import cost_chart
 from prunus.study.report.figures import accuracy_chart, speed_chart
 from prunus.study.report.row_figures import kept_chart, recovery_chart
 from prunus.study.report.tables import main_table
-from prunus.study.words import digits_of, listing, margin, percent, seeds_of, threads_of
+from prunus.study.words import listing, seeds_of, threads_of, unit_of
 from prunus.text import amount
 
 
@@ -102,17 +102,17 @@ def _missing(study: Study, found: Analysis) -> Iterable[str]:
 
 
 def _fixed(found: Analysis) -> Section:
-    facts, dense = found.facts, found.facts.dense
+    facts, dense, unit = found.facts, found.facts.dense, unit_of(found)
     return Section(
         name="fixed",
         title="The dense model, and what was fixed before any run",
         blocks=(
             Figures((
-                ("Dense accuracy", percent(dense["accuracy"], digits_of(facts.items))),
+                ("Dense accuracy", unit.value(dense["accuracy"])),
                 ("Dense parameters", amount(dense["params"])),
                 ("Dense MACs of one item", amount(dense["macs"])),
                 ("Dense bytes as stored", f"{amount(dense['bytes'])}B"),
-                ("Margin: a smaller loss counts as the same", margin(facts.margin)),
+                ("Margin: a smaller loss counts as the same", unit.margin(facts.margin)),
                 ("Test items, the same for all", f"{facts.items:,}"),
                 ("Seeds", ", ".join(map(str, facts.seeds))),
                 *_epochs(facts.epochs),
@@ -192,10 +192,13 @@ def _cards(study: Study, found: Analysis) -> Section:
 
 def _method(found: Analysis) -> Section:
     facts = found.facts
+    meaning = "Accuracy is the share of the test items that are right."
+    if not found.shares:
+        metric = facts.settings.get("metric", "another metric")
+        meaning = f"What is called accuracy here is a mean over the test items: {metric}."
     sentences = (
-        "Accuracy is the share of the test items that are right. It is measured right after the "
-        "cut, after the batch-norm statistics were taken anew, and after recovery. The last epoch "
-        "counts, not the best one on the test items.",
+        f"{meaning} It is measured right after the cut, after the batch-norm statistics were taken "
+        "anew, and after recovery. The last epoch counts, not the best one on the test items.",
         "The difference to dense is taken on the same test items, with a 95 % interval; the table "
         "shows its mean over the seeds. “Same”: the whole interval lies above minus the margin. "
         "“Worse”: it lies below. Else there is not enough data to tell. A strategy is called the "

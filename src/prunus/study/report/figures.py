@@ -1,9 +1,9 @@
 """The charts of a report, as plotly reads them. None where the study has nothing to draw."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from prunus.study.analysis import Analysis, Cell, Estimate
+from prunus.study.analysis import Analysis, Cell
 from prunus.study.report.blocks import Chart
 from prunus.study.report.scales import (
     FAINT,
@@ -11,16 +11,18 @@ from prunus.study.report.scales import (
     AccuracyScale,
     Style,
     accuracy_scale,
-    labels,
     layout,
     ratio_axis,
     safe,
     share_axis,
+    short,
     styles,
 )
-from prunus.study.words import digits_of, percent, place, spread, threads_of, times
+from prunus.study.words import place, threads_of, times, unit_of
 
 _DODGE = 1.013  # neighbours at one budget stand this factor apart, so that intervals are seen
+
+_LONGEST = 40  # characters of a name in a legend
 
 Figure = Literal["macs", "params"]
 _WORDS = {"macs": "MACs", "params": "parameters"}
@@ -47,8 +49,7 @@ def accuracy_chart(found: Analysis, granularity: str, figure: Figure) -> Chart |
         return None
     dense = float(found.facts.dense["accuracy"])
     accuracies = [dense, dense - found.facts.margin, *(cell.accuracy for cell in cells)]
-    scale = accuracy_scale(accuracies, items=found.facts.items)
-    ceiling = 1 - (1 - max(accuracies)) / 2  # some room for whiskers
+    scale = accuracy_scale(accuracies, found)
     looks = styles(found)
     present = [name for name in found.strategies if any(c.strategy == name for c in cells)]
     shares = [100 * kept_share(cell, figure, found) for cell in cells]
@@ -69,7 +70,7 @@ def accuracy_chart(found: Analysis, granularity: str, figure: Figure) -> Chart |
         layout=layout(
             "plane",
             xaxis=share_axis(shares, f"{left}{_WORDS[figure]} kept (log scale)"),
-            yaxis=scale.axis([*accuracies, ceiling]),
+            yaxis=scale.axis(accuracies),
             shapes=[_margin_band(found, scale)],
         ),
     )
@@ -88,7 +89,7 @@ def _line(
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": labels([cells[0].strategy])[0],
+        "name": short(cells[0].strategy, _LONGEST),
         "x": [100 * kept_share(cell, figure, found) * shift for cell in cells],
         "y": [middle for _, middle, _ in ends],
         "error_y": {
@@ -107,19 +108,16 @@ def _line(
 
 
 def _ends(cell: Cell, scale: AccuracyScale) -> tuple[float, float, float]:
-    value = _accuracy(cell)
-    reach = value.reach or 0.0
-    lower, upper = max(value.mean - reach, 0.0), min(value.mean + reach, 1.0)
-    return scale.place(lower), scale.place(value.mean), scale.place(upper)
-
-
-def _accuracy(cell: Cell) -> Estimate:
-    found = cell.over_seeds(lambda run: run.accuracy)
-    return found or Estimate(mean=cell.accuracy, reach=None)
+    value = cell.over_seeds(lambda run: run.accuracy)
+    reach = 0.0 if value is None or value.reach is None else value.reach
+    ends = (cell.accuracy - reach, cell.accuracy, cell.accuracy + reach)
+    lower, middle, upper = map(scale.place, ends)
+    return lower, middle, upper
 
 
 def _hover(cell: Cell, found: Analysis) -> str:
-    accuracy = spread(_accuracy(cell), digits_of(found.facts.items))
+    value = cell.over_seeds(lambda run: run.accuracy)
+    accuracy = unit_of(found).spread(value) if value else ""
     return f"<b>{safe(cell.strategy)}</b>, {place(cell.point)}<br>{accuracy}<br>{cell.verdict}"
 
 
@@ -128,7 +126,7 @@ def _dense_line(found: Analysis, scale: AccuracyScale, shares: Sequence[float]) 
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": f"dense, {percent(dense, digits_of(found.facts.items))}",
+        "name": f"dense, {unit_of(found).value(dense)}",
         "x": [min(shares) / 2, max(shares) * 2],
         "y": [scale.place(dense)] * 2,
         "line": {"color": GREY, "width": 1.5},
@@ -169,10 +167,13 @@ def _accuracy_caption(found: Analysis, *, stretched: bool) -> str:
 
 def _best_and_worst(found: Analysis, granularity: str) -> str:
     sentences = []
+    unit = unit_of(found)
     for point in found.points:
         if point.granularity == granularity:
             cells = sorted(found.at(point), key=lambda cell: cell.accuracy)
-            best, worst = (f"{c.strategy} ({percent(c.accuracy)})" for c in (cells[-1], cells[0]))
+            best, worst = (
+                f"{c.strategy} ({unit.value(c.accuracy)})" for c in (cells[-1], cells[0])
+            )
             sentences.append(f"At {place(point)} the best is {best}, the worst {worst}.")
     return " ".join(sentences)
 
@@ -180,25 +181,33 @@ def _best_and_worst(found: Analysis, granularity: str) -> str:
 # -- measured speed -----------------------------------------------------------------------------
 
 
+class _Speed(NamedTuple):
+    """How many times fewer MACs a cell has, and how many times it is as fast."""
+
+    fewer: float
+    faster: float
+    cell: Cell
+
+
 def speed_chart(found: Analysis) -> Chart | None:
     """Measured speed-up against the reduction of MACs, a point per strategy and budget."""
     dense = float(found.facts.dense["macs"])
-    looks = styles(found)
-    data: list[dict[str, Any]] = []
-    largest = 1.0
-    for position, strategy in enumerate(found.strategies):
-        shift = _DODGE ** (position - (len(found.strategies) - 1) / 2)
-        points = [
-            (dense / cell.mean(lambda run: run.macs), cell.speed_up.mean, cell)
-            for cell in found.of(strategy)
-            if cell.speed_up is not None and not found.zeros_only(cell)
-        ]
-        if points:
-            data.append(_speed_points(points, looks[strategy], shift=shift))
-            largest = max([largest, *(max(less, faster) for less, faster, _ in points)])
-    if not data:
+    speeds = [
+        _Speed(dense / cell.mean(lambda run: run.macs), cell.speed_up.mean, cell)
+        for cell in found.cells
+        if cell.speed_up is not None and not found.zeros_only(cell)
+    ]
+    if not speeds:
         return None
-    line = {"type": "line", "layer": "between", "x0": 0.5, "x1": 1000}
+    looks = styles(found)
+    timed = [name for name in found.strategies if any(s.cell.strategy == name for s in speeds)]
+    data = []
+    for position, strategy in enumerate(timed):
+        own = [speed for speed in speeds if speed.cell.strategy == strategy]
+        shift = _DODGE ** (position - (len(timed) - 1) / 2)
+        data.append(_speed_points(own, looks[strategy], shift=shift))
+    ratios = [ratio for speed in speeds for ratio in (speed.fewer, speed.faster)]
+    line = {"type": "line", "layer": "between", "x0": 0.01, "x1": 1000}
     title = "Measured speed-up against the reduction of MACs"
     return Chart(
         name="speed",
@@ -206,31 +215,29 @@ def speed_chart(found: Analysis) -> Chart | None:
         caption=f"Batch {found.facts.batch}, {threads_of(found.facts.threads)}. On the slanted "
         "line a network is faster by as much as it has fewer MACs; below it, less. Below the level "
         "line it is slower than dense. Neighbours stand a little apart, along the slanted line.",
-        alt=f"Scatter chart. {title}. Largest measured speed-up: "
-        f"{times(max(max(trace['y']) for trace in data))}.",
+        alt=f"Scatter chart. {title}. The largest measured speed-up is "
+        f"{times(max(speed.faster for speed in speeds))}.",
         height=460,
         data=tuple(data),
         layout=layout(
             "plane",
-            xaxis=ratio_axis(largest, "MACs of the dense model over MACs of the result"),
-            yaxis=ratio_axis(largest, "measured speed-up"),
+            xaxis=ratio_axis(ratios, "MACs of the dense model over MACs of the result"),
+            yaxis=ratio_axis(ratios, "measured speed-up"),
             shapes=[
-                {**line, "y0": 0.5, "y1": 1000, "line": {"color": GREY, "width": 1.5}},
+                {**line, "y0": 0.01, "y1": 1000, "line": {"color": GREY, "width": 1.5}},
                 {**line, "y0": 1, "y1": 1, "line": {"color": GREY, "width": 1, "dash": "dot"}},
             ],
         ),
     )
 
 
-def _speed_points(
-    points: Sequence[tuple[float, float, Cell]], look: Style, *, shift: float
-) -> dict[str, Any]:
+def _speed_points(speeds: Sequence[_Speed], look: Style, *, shift: float) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": labels([points[0][2].strategy])[0],
-        "x": [less * shift for less, _, _ in points],
-        "y": [faster * shift for _, faster, _ in points],
+        "name": short(speeds[0].cell.strategy, _LONGEST),
+        "x": [speed.fewer * shift for speed in speeds],
+        "y": [speed.faster * shift for speed in speeds],
         "marker": {
             "symbol": f"{look.marker}-open",
             "size": 10,
@@ -239,8 +246,8 @@ def _speed_points(
         },
         "text": [
             f"<b>{safe(cell.strategy)}</b>, {cell.point.granularity}, {place(cell.point)}<br>"
-            f"{times(less)} fewer MACs, {times(faster)} as fast"
-            for less, faster, cell in points
+            f"MACs down {times(fewer)}, speed up {times(faster)}"
+            for fewer, faster, cell in speeds
         ],
         "hovertemplate": "%{text}<extra></extra>",
     }

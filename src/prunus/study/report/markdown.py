@@ -103,7 +103,7 @@ def _(block: Chart) -> str:
 @_markdown.register
 def _(block: Table) -> str:
     parts = [_plain(block.caption)]
-    head = [_line(block.columns), _line(["---"] * len(block.columns))]
+    head = [_line(map(_plain, block.columns)), _line(["---"] * len(block.columns))]
     for part in block.parts:
         rows = [_line(_plain(entry.text) for entry in row) for row in part.rows]
         title = [f"**{_plain(part.title)}**\n"] if part.title else []

@@ -9,7 +9,7 @@ from prunus.study.records import Run
 from prunus.study.report.blocks import Chart, Entry, Rows, Table
 from prunus.study.report.cards import STARVED
 from prunus.study.report.scales import COLOURS, GREY, ROW, RowPlan, labels, layout, row_plan, safe
-from prunus.study.words import percent, place
+from prunus.study.words import Unit, percent, place, unit_of
 
 _RED = "#e57a66"
 _KEPT_COLOURS = [[0, _RED], [STARVED, _RED], [STARVED, "#edf4fa"], [1, "#5b9bd5"]]
@@ -39,13 +39,14 @@ _STAGES = (
 
 def recovery_chart(found: Analysis, granularity: str) -> Chart:
     """Accuracy right after the cut, after batch norm and after recovery, a row per strategy."""
-    cells = found.within(granularity)
+    cells, unit = found.within(granularity), unit_of(found)
     points = dict.fromkeys(cell.point for cell in cells)
     plan = row_plan((place(point), [c.strategy for c in found.at(point)]) for point in points)
     rows = [row for row, _ in plan.rows]
-    stages = [_stage(cells, rows, stage) for stage in _STAGES]
-    lowest = min(accuracy for stage in stages for accuracy in stage["x"])
-    dense = 100 * found.facts.dense["accuracy"]
+    stages = [_stage(cells, rows, stage, unit) for stage in _STAGES]
+    dense = unit.factor * found.facts.dense["accuracy"]
+    ends = [dense, *(accuracy for stage in stages for accuracy in stage["x"])]
+    pad = 0.05 * (max(ends) - min(ends)) or 1.0
     title = f"Accuracy before and after recovery, {granularity} level"
     return Chart(
         name=f"recovery-{found.granularities.index(granularity)}",
@@ -54,10 +55,14 @@ def recovery_chart(found: Analysis, granularity: str) -> Chart:
         "dense model.",
         alt=f"Dot chart. {title}. The numbers are in the table of this level.",
         height=ROW * plan.count + 110,
-        data=(_bridges(cells, rows), *stages),
+        data=(_bridges(cells, rows, unit.factor), *stages),
         layout=layout(
             "rows",
-            xaxis={"range": [lowest - 4, 102], "ticksuffix": " %", "zeroline": False},
+            xaxis={
+                "range": [min(ends) - pad, max(ends) + pad],
+                "ticksuffix": unit.suffix,
+                "zeroline": False,
+            },
             yaxis=plan.axis(),
             annotations=plan.annotations(),
             shapes=[
@@ -76,7 +81,7 @@ def recovery_chart(found: Analysis, granularity: str) -> Chart:
     )
 
 
-def _stage(cells: Sequence[Cell], rows: Sequence[int], stage: _Stage) -> dict[str, Any]:
+def _stage(cells: Sequence[Cell], rows: Sequence[int], stage: _Stage, unit: Unit) -> dict[str, Any]:
     known = [
         (row, cell, cell.over_seeds(stage.figure)) for row, cell in zip(rows, cells, strict=True)
     ]
@@ -85,7 +90,7 @@ def _stage(cells: Sequence[Cell], rows: Sequence[int], stage: _Stage) -> dict[st
         "type": "scatter",
         "mode": "markers",
         "name": stage.name,
-        "x": [100 * accuracy for _, _, accuracy in shown],
+        "x": [unit.factor * accuracy for _, _, accuracy in shown],
         "y": [row for row, _, _ in shown],
         "marker": {
             "symbol": stage.symbol,
@@ -94,21 +99,21 @@ def _stage(cells: Sequence[Cell], rows: Sequence[int], stage: _Stage) -> dict[st
             "line": {"color": stage.colour, "width": 2},
         },
         "text": [
-            f"<b>{safe(cell.strategy)}</b>, {stage.name}: {percent(accuracy)}"
+            f"<b>{safe(cell.strategy)}</b>, {stage.name}: {unit.value(accuracy)}"
             for _, cell, accuracy in shown
         ],
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
-def _bridges(cells: Sequence[Cell], rows: Sequence[int]) -> dict[str, Any]:
+def _bridges(cells: Sequence[Cell], rows: Sequence[int], factor: int) -> dict[str, Any]:
     """Return one trace with a line per row, from the accuracy after the cut to the last."""
     x: list[float | None] = []
     y: list[float | None] = []
     for row, cell in zip(rows, cells, strict=True):
         start = cell.over_seeds(lambda run: run.accuracy_cut)
         if start is not None:
-            x += [100 * start.mean, 100 * cell.accuracy, None]
+            x += [factor * start.mean, factor * cell.accuracy, None]
             y += [row, row, None]
     line = {"color": GREY, "width": 1.5}
     silent = {"hoverinfo": "skip", "showlegend": False}

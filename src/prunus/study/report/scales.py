@@ -7,6 +7,7 @@ from html import escape
 from typing import Any, Literal
 
 from prunus.study.analysis import Analysis
+from prunus.study.words import Unit, unit_of
 
 # Told apart on a light and on a dark page (contrast of 3.5 or more on both), and by most
 # colour-blind readers; marker and dash tell them apart without colour.
@@ -24,27 +25,11 @@ GREY = "#7d8590"
 FAINT = "rgba(125,133,144,0.18)"
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "pentagon")
 _DASHES = ("solid", "8px,3px", "2px,2px", "10px,3px,2px,3px", "14px,4px")
-_LABEL = 22  # characters of a name beside an axis
 ROW = 22  # pixels of a row
 
-_TICKS = (
-    *(
-        1.0,
-        0.9999,
-        0.9998,
-        0.9995,
-        0.999,
-        0.998,
-        0.997,
-        0.995,
-        0.993,
-        0.99,
-        0.985,
-        0.98,
-        0.97,
-        0.96,
-    ),
-    *(0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0),
+_TICKS = (  # accuracies in percent
+    *(100, 99.99, 99.98, 99.95, 99.9, 99.8, 99.7, 99.5, 99.3),
+    *(99, 98.5, 98, 97, 96, 95, 93, 90, 85, 80, 70, 60, 50, 40, 20, 0),
 )
 _SHARES = (0.1, 0.2, 0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50, 70, 100)
 _APART = 0.07  # of the axis, at least between two ticks
@@ -104,11 +89,12 @@ def labels(names: Sequence[str]) -> list[str]:
     """
     if len(names) > 1 and all(name.endswith(".weight") for name in names):
         names = [name.removesuffix(".weight") for name in names]
-    return [safe(_shortened(name)) for name in names]
+    return [short(name) for name in names]
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LABEL else f"{name[:6]}…{name[-(_LABEL - 7) :]}"
+def short(name: str, length: int = 22) -> str:
+    """Return a name of at most `length` characters, safe in plotly's text."""
+    return safe(name if len(name) <= length else f"{name[:6]}…{name[-(length - 7) :]}")
 
 
 # -- scales -------------------------------------------------------------------------------------
@@ -125,42 +111,48 @@ class AccuracyScale:
     Attributes:
         stretched: Whether it is.
         least: Smallest error that is shown, half a test item.
+        unit: How accuracies are written.
     """
 
     stretched: bool
     least: float
+    unit: Unit
 
     def place(self, accuracy: float) -> float:
         """Return the position of an accuracy."""
+        if self.unit.shares:
+            accuracy = min(max(accuracy, 0.0), 1.0)
         if not self.stretched:
-            return 100 * accuracy
-        return -math.log10(min(max(1 - accuracy, self.least), 1.0))
+            return self.unit.factor * accuracy
+        return -math.log10(max(1 - accuracy, self.least))
 
     def axis(self, accuracies: Sequence[float]) -> dict[str, Any]:
-        """Return plotly's axis for accuracies from the least to the largest of these."""
+        """Return plotly's axis for these accuracies, with some room for whiskers."""
         low, high = self.place(min(accuracies)), self.place(max(accuracies))
-        pad = 0.05 * (high - low) or 1.0
-        axis: dict[str, Any] = {"range": [low - pad, high + pad], "zeroline": False}
+        room = (high - low) or 1.0
+        low, high = low - 0.05 * room, high + 0.2 * room
+        axis: dict[str, Any] = {"range": [low, high], "zeroline": False}
         if not self.stretched:
-            return axis | {"ticksuffix": " %"}
-        shown: list[float] = []
-        last = high + pad
+            return axis | {"ticksuffix": self.unit.suffix}
+        shown: dict[float, str] = {}
+        last = high
         for tick in _TICKS:
-            hidden = 0 < 1 - tick < self.least
-            if not hidden and low - pad <= self.place(tick) <= last:
-                shown.append(tick)
-                last = self.place(tick) - _APART * (high - low)
-        return axis | {
-            "tickvals": [self.place(tick) for tick in shown],
-            "ticktext": [f"{100 * tick:g} %" for tick in shown],
-        }
+            position = self.place(tick / 100)
+            if (self.least < 1 - tick / 100 or tick == 100) and low <= position <= last:
+                shown[position] = f"{tick:g} %"
+                last = position - _APART * room
+        return axis | {"tickvals": list(shown), "ticktext": list(shown.values())}
 
 
-def accuracy_scale(accuracies: Iterable[float], *, items: int) -> AccuracyScale:
+def accuracy_scale(accuracies: Iterable[float], found: Analysis) -> AccuracyScale:
     """Return the scale that shows all of these accuracies."""
-    least = 0.5 / items
+    least = 0.5 / found.facts.items
     errors = [max(1 - accuracy, least) for accuracy in accuracies]
-    return AccuracyScale(stretched=max(errors) > _STRETCH * min(errors), least=least)
+    return AccuracyScale(
+        stretched=found.shares and max(errors) > _STRETCH * min(errors),
+        least=least,
+        unit=unit_of(found),
+    )
 
 
 def share_axis(shares: Sequence[float], title: str) -> dict[str, Any]:
@@ -177,12 +169,13 @@ def share_axis(shares: Sequence[float], title: str) -> dict[str, Any]:
     }
 
 
-def ratio_axis(largest: float, title: str) -> dict[str, Any]:
-    """Return a logarithmic axis of ratios around and above 1."""
+def ratio_axis(ratios: Sequence[float], title: str) -> dict[str, Any]:
+    """Return a logarithmic axis that shows 1, 2 and these ratios."""
+    least, most = 0.8 * min([*ratios, 1.0]), 1.25 * max([*ratios, 2.0])
     return {
         "type": "log",
-        "range": [math.log10(0.7), math.log10(1.25 * max(largest, 2.0))],
-        "tickvals": [tick for tick in (1, 2, 3, 5, 10, 20, 50) if tick <= 1.25 * max(largest, 2.0)],
+        "range": [math.log10(least), math.log10(most)],
+        "tickvals": [tick for tick in (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50) if tick <= most],
         "ticksuffix": "x",
         "title": {"text": title},
         "zeroline": False,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prunus.study.analysis import Analysis, Cell, Estimate
 from prunus.study.report.blocks import Entry, Rows, Table, Tone
-from prunus.study.words import digits_of, needs_of, percent, place, signed, spread, times, word_of
+from prunus.study.words import Unit, needs_of, percent, place, times, unit_of, word_of
 from prunus.text import amount
 
 NOTHING = Entry("-", "quiet")
@@ -17,7 +17,7 @@ _COLUMNS = (
     "right after the cut",
     "after batch norm",
     "after recovery, ± over seeds",
-    "difference to dense, points (95 %)",
+    "difference to dense (95 %)",
     "verdict (same on)",
     "against the best here",
     "parameters",
@@ -42,15 +42,14 @@ def main_table(found: Analysis, granularity: str) -> Table:
 
 
 def _dense_row(found: Analysis) -> tuple[Entry, ...]:
-    dense, digits = found.facts.dense, digits_of(found.facts.items)
-    accuracy = Estimate(mean=dense["accuracy"], reach=None)
+    dense = found.facts.dense
     blank = Entry("")
     return (
         Entry("dense model"),
         blank,
         blank,
         blank,
-        Entry(spread(accuracy, digits)),
+        Entry(unit_of(found).value(dense["accuracy"])),
         blank,
         blank,
         blank,
@@ -62,16 +61,16 @@ def _dense_row(found: Analysis) -> tuple[Entry, ...]:
 
 
 def _row(cell: Cell, best: Cell, found: Analysis) -> tuple[Entry, ...]:
-    digits = digits_of(found.facts.items)
+    unit = unit_of(found)
     return (
         Entry(cell.strategy, "" if cell.kind == "pruned" else "quiet"),
         Entry("training" if "training" in cell.needs else needs_of(cell.needs)),
-        _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), digits),
-        _accuracy(cell.over_seeds(lambda run: run.accuracy_batch_norm), digits),
-        _accuracy(cell.over_seeds(lambda run: run.accuracy), digits, interval=True),
-        difference(cell, digits),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), unit),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy_batch_norm), unit),
+        _accuracy(cell.over_seeds(lambda run: run.accuracy), unit, interval=True),
+        difference(cell, unit),
         verdict(cell),
-        _against(cell, best, found, digits),
+        _against(cell, best, found, unit),
         _parameters(cell, found),
         _left(cell.mean(lambda run: run.macs), found.facts.dense["macs"]),
         _left(cell.mean(lambda run: run.bytes), found.facts.dense["bytes"], unit="B"),
@@ -79,16 +78,16 @@ def _row(cell: Cell, best: Cell, found: Analysis) -> tuple[Entry, ...]:
     )
 
 
-def _accuracy(value: Estimate | None, digits: int, *, interval: bool = False) -> Entry:
+def _accuracy(value: Estimate | None, unit: Unit, *, interval: bool = False) -> Entry:
     if value is None:
         return NOTHING
-    return Entry(spread(value if interval else Estimate(mean=value.mean, reach=None), digits))
+    return Entry(unit.spread(value) if interval else unit.value(value.mean))
 
 
-def difference(cell: Cell, digits: int) -> Entry:
+def difference(cell: Cell, unit: Unit) -> Entry:
     """Return the difference to the dense model, with its interval over test items."""
     middle, lower, upper = (
-        signed(cell.compared(key), digits) for key in ("difference", "lower", "upper")
+        unit.signed(cell.compared(key)) for key in ("difference", "lower", "upper")
     )
     return Entry(f"{middle} ({lower} to {upper})")
 
@@ -99,11 +98,11 @@ def verdict(cell: Cell) -> Entry:
     return Entry(f"{word} ({cell.same} of {len(cell.runs)})", _TONES[cell.verdict])
 
 
-def _against(cell: Cell, best: Cell, found: Analysis, digits: int) -> Entry:
+def _against(cell: Cell, best: Cell, found: Analysis, unit: Unit) -> Entry:
     if cell is best:
         return Entry("the best")
     if (known := found.relation(cell, best)) == "worse":
-        return Entry(f"{signed(cell.accuracy - best.accuracy, digits)} points")
+        return Entry(f"{unit.signed(cell.accuracy - best.accuracy)}{unit.points}")
     return Entry("within noise" if known == "within noise" else "one seed", "quiet")
 
 
@@ -131,14 +130,14 @@ def speed(cell: Cell, found: Analysis) -> Entry:
 
 def cell_table(cells: tuple[Cell, ...], found: Analysis) -> Table:
     """Return the accuracy of one strategy at every budget, before and after recovery."""
-    digits = digits_of(found.facts.items)
+    unit = unit_of(found)
     parts = []
     for level in dict.fromkeys((cell.point.granularity, cell.point.target) for cell in cells):
         rows = tuple(
             (
                 Entry(percent(cell.point.fraction, 0)),
-                _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), digits),
-                _accuracy(cell.over_seeds(lambda run: run.accuracy), digits, interval=True),
+                _accuracy(cell.over_seeds(lambda run: run.accuracy_cut), unit),
+                _accuracy(cell.over_seeds(lambda run: run.accuracy), unit, interval=True),
                 verdict(cell),
             )
             for cell in cells

@@ -14,8 +14,8 @@ from prunus.trace.call import Call, Dims, rule
 @rule(
     "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention",
     "_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention",
-    "_scaled_dot_product_fused_attention_overrideable", "_scaled_dot_product_attention_math",
-    "_scaled_dot_product_attention_math_for_mps", "scaled_dot_product_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+    "_scaled_dot_product_attention_math_for_mps",
 )  # fmt: skip
 def attention(call: Call) -> Sequence[Dims]:
     """softmax(q k^T / sqrt(width)) v."""
@@ -26,6 +26,8 @@ def attention(call: Call) -> Sequence[Dims]:
     _meet_mask(call, query.nodes[:-1] + key.nodes[-2:-1])
     call.contract(query, -1, key, -1)
     call.unify(key.nodes[-2], value.nodes[-2])
+    if query.nodes[-1].size == value.nodes[-1].size:  # some kernels take no other width
+        call.unify(query.nodes[-1], value.nodes[-1])
     if call.get("scale") is None:
         call.mark_inexact(query.nodes[-1], "the scale of the scores follows the width")
     nodes = (*(node.find() for node in query.nodes[:-1]), value.nodes[-1].find())

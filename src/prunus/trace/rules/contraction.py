@@ -66,12 +66,3 @@ def dot(call: Call) -> Dims:
     """(K,) @ (K,)."""
     call.contract(call.dims("self"), 0, call.dims("tensor"), 0)
     return Dims((), ())
-
-
-@rule("linear")
-def linear(call: Call) -> Dims:
-    """(.., I) times (O, I), where PyTorch does not take it apart."""
-    inputs, weight = call.dims("input"), call.dims("weight")
-    call.contract(inputs, -1, weight, 1)
-    result = Dims((*inputs.nodes[:-1], weight.nodes[0]), (*inputs.zero[:-1], weight.zero[0]))
-    return result if call["bias"] is None else _plus(call, call.dims("bias"), result)

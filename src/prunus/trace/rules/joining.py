@@ -4,7 +4,7 @@ from prunus.trace.axes import Mismatch, Node, cut, equal_parts, fresh, split, su
 from prunus.trace.call import Call, Dims, rule
 
 
-@rule("cat", "concat", "_chunk_cat")
+@rule("cat")
 def cat(call: Call) -> Dims:
     """One after another along a dim; the other dims unify."""
     parts = [call.dims_of(tensor) for tensor in call["tensors"] if tensor.numel()]
@@ -41,7 +41,7 @@ def stack(call: Call) -> Dims:
     return Dims(tuple(nodes), tuple(zero))
 
 
-@rule("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "split_copy")
+@rule("split", "split_with_sizes", "unsafe_split", "split_copy")
 def split_tensor(call: Call) -> list[Dims]:
     """Take a dim apart; equal pieces share one extent."""
     inputs = call.dims("self")
@@ -123,16 +123,6 @@ def strided(call: Call, node: Node, step: int) -> Node:
 
 def _from_end(place: int, whole: int) -> int:
     return place + whole if place < 0 else place
-
-
-@rule("narrow")
-def narrow(call: Call) -> Dims:
-    """A range of positions by its length."""
-    inputs = call.dims("self")
-    dim = call.dim(of=len(inputs.nodes))
-    start = _from_end(int(call["start"]), inputs.nodes[dim].find().size)
-    piece = part(inputs.nodes[dim], start, int(call["length"]))
-    return inputs.replaced(dim, piece, zero=inputs.zero[dim])
 
 
 @rule("select", "select_copy")

@@ -20,7 +20,7 @@ PROBES = (0.0, 0.5, -1.25, 2.75)
 
 
 @rule(
-    "clone", "detach", "detach_", "alias", "_to_copy", "contiguous", "lift_fresh",
+    "clone", "detach", "detach_", "alias", "_to_copy", "lift_fresh",
     "lift_fresh_copy", "copy", "copy_", "masked_fill", "masked_fill_", "nan_to_num", "nan_to_num_",
     "hardswish", "log_sigmoid_forward", "_prelu_kernel", "floor_divide",
 )  # fmt: skip
@@ -62,7 +62,7 @@ def filled(call: Call) -> Dims:
     return Dims(dims.nodes, (zeros,) * len(dims.nodes))
 
 
-@rule("dropout", "native_dropout", "alpha_dropout")
+@rule("native_dropout")
 def dropout(call: Call) -> Sequence[Dims]:
     """Zeros stay zeros."""
     return [Dims(call.dims("input").nodes, call.dims("input").zero)] * len(call.outputs)

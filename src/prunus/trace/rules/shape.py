@@ -10,7 +10,7 @@ from prunus.trace.call import Call, Dims, fixed, rule
 EXPANDED = "made by expansion"
 
 
-@rule("view", "_unsafe_view", "reshape", "_reshape_alias", "_reshape_copy", "view_copy")
+@rule("view", "_unsafe_view", "_reshape_alias", "_reshape_copy", "view_copy")
 def view(call: Call) -> Dims:
     """Re-cut the row-major sequence of factors into the new dims."""
     inputs, shape = call.dims("self"), tuple(call.outputs[0].shape)
@@ -51,14 +51,14 @@ def _take(rest: _Factors, size: int) -> tuple[_Factors, _Factors]:
     return taken, rest
 
 
-@rule("t", "numpy_T")
+@rule("t")
 def transpose_matrix(call: Call) -> Dims:
     """Swap the dims of a matrix."""
     inputs = call.dims("self")
     return inputs.picked(range(len(inputs.nodes))[::-1])
 
 
-@rule("transpose", "swapaxes", "transpose_copy")
+@rule("transpose", "transpose_copy")
 def transpose(call: Call) -> Dims:
     """Swap two dims."""
     inputs = call.dims("self")

@@ -25,6 +25,8 @@ FINISH = 0.7  # of all steps: the rest trains on with what is left
 LARGEST_TURN = 2.0  # by which the strength is multiplied or divided at one check
 COLLAPSE = 0.1  # of the squared norm that the kept units had: below it the strength gives way
 _TINY = 1e-12
+_VISIBLE = 1e-4  # fall of a logarithm that rounding in float32 does not blur
+_LARGEST_RAISE = 12  # powers of ten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +67,13 @@ class Controller(Hook):
     sets the strength by that, so any start will do; each later one multiplies the strength by how
     much too slowly the share fell, at most twofold. Afterwards the strength is never raised.
 
-    All units are penalised, but the kept ones less, as in DepGraph (Fang et al. 2023,
-    arXiv:2301.12900), whose factor runs from 1 to 1/16 with importance: enough to let the loss
-    change the choice, which is made anew at every check. With equal strength for all (`spare=1`)
-    a short training ruins the kept units before the doomed ones are gone. Whenever the kept ones
-    have lost nine tenths of their squared norm, the strength is halved.
+    Only the doomed units are penalised, as in growing regularisation (Wang et al. 2021,
+    arXiv:2012.09243), and who is doomed is chosen anew at every check. The classic penalty on all
+    units is `spare=1`: it lets the loss decide who vanishes, but needs a long training, as the
+    kept units shrink along. Then the strength is halved whenever they have lost nine tenths of
+    their squared norm, and the doomed ones may keep more than the target.
 
-    After the training: cut, then train on without the penalty, which has biased what was kept.
+    After the training: cut, then train on without the penalty.
 
     Args:
         penalty: Which penalty; its strength is only where to start.
@@ -79,7 +81,7 @@ class Controller(Hook):
         select: What the budget would keep right now, by group, such as an allocator's `Plan.kept`.
             Groups that it leaves out keep all units.
         target: The share at which the doomed units may be cut.
-        spare: How strongly kept units are penalised, of the strength.
+        spare: How strongly the kept units are penalised: a fraction of the strength.
         checks: How often to look, over the whole training.
 
     Raises:
@@ -100,8 +102,8 @@ class Controller(Hook):
         groups: Groups,
         select: Callable[[], Mapping[str, Kept]],
         *,
-        target: float = 0.003,
-        spare: float = 1 / 16,
+        target: float = 0.001,
+        spare: float = 0.0,
         checks: int = 25,
     ) -> None:
         if not (penalty.strength > 0 and 0 < target < 1 and 0 <= spare <= 1 and checks >= 1):
@@ -120,6 +122,7 @@ class Controller(Hook):
     def start(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Look up what the units own, and forget earlier trainings."""
         self._owned = owned_by(self.groups, model)
+        self._penalty = self.penalty
         self._checks: list[Check] = []
         self._kept_at_first = 0.0
 
@@ -127,7 +130,7 @@ class Controller(Hook):
         """Take the penalty's step; at a check, first choose who is doomed and turn the strength."""
         since = step.index - round(BEGIN * step.steps)
         every = max(1, step.steps // self.number_of_checks)
-        if since < 0:
+        if since < 0 or step.lr == 0:
             return
         if since % every == 0:
             self._check(step, every)
@@ -139,7 +142,7 @@ class Controller(Hook):
         doomed, kept = self._carried()
         return Steering(
             checks=tuple(self._checks),
-            strength=self.penalty.strength,
+            strength=self._penalty.strength,
             share=_share(doomed, kept),
         )
 
@@ -155,15 +158,25 @@ class Controller(Hook):
             turn = min(max(_turn(wanted, fell), 1 / LARGEST_TURN), LARGEST_TURN)
         else:
             self._kept_at_first = kept
-            self._shrink(step.lr)
-            turn = _turn(wanted, _fall(share, _share(*self._carried())))
+            turn = self._first_turn(step.lr, wanted)
         if step.index > FINISH * step.steps:
             turn = min(turn, 1.0)
         if kept < COLLAPSE * self._kept_at_first:
             turn = 1 / LARGEST_TURN
-        strength = self.penalty.strength * turn
-        self.penalty = replace(self.penalty, strength=strength)
+        strength = self._penalty.strength * turn
+        self._penalty = replace(self._penalty, strength=strength)
         self._checks.append(Check(step=step.index, strength=strength, share=share))
+
+    def _first_turn(self, lr: float, wanted: float) -> float:
+        """Raise the strength until one step shows; return the turn that its effect asks for."""
+        for _ in range(_LARGEST_RAISE):
+            before, _ = self._carried()
+            self._shrink(lr)
+            fell = _fall(before, self._carried()[0])
+            if wanted <= 0 or fell > _VISIBLE:
+                return _turn(wanted, fell)
+            self._penalty = replace(self._penalty, strength=10 * self._penalty.strength)
+        return 1.0
 
     def _select(self) -> dict[str, Tensor]:
         """Return per group a bool tensor (U,): which units the budget would keep."""
@@ -191,7 +204,7 @@ class Controller(Hook):
         emphasis = {
             name: torch.where(kept_U, self.spare, 1.0) for name, kept_U in self._kept.items()
         }
-        self.penalty.step(self._owned, lr=lr, emphasis=emphasis)
+        self._penalty.step(self._owned, lr=lr, emphasis=emphasis)
 
 
 def _share(doomed: float, kept: float) -> float:

@@ -18,6 +18,8 @@ class GroupLasso(Penalty):
     norms and the layers that read it included. So a unit that carries little goes to zero in all
     the places from which a cut would remove it.
 
+    Cost: two passes over the weights.
+
     Source: Yuan and Lin 2006; for networks Wen et al. 2016, arXiv:1608.03665; over coupled groups
     Fang et al. 2023, arXiv:2301.12900. Groups overlap where a weight joins two of them; the steps
     are taken in turn, which is the exact proximal step only where they do not.

@@ -112,6 +112,17 @@ def test_the_first_tenth_is_left_alone():
     assert not all(map(torch.equal, model.parameters(), before))
 
 
+def test_waits_for_a_learning_rate_above_zero():
+    model = network()
+    groups = groups_of(model)
+    controller = Controller(L1(), groups, select_for(model, groups))
+    controller.start(model, torch.optim.SGD(model.parameters()))
+    for index in (10, 11):
+        controller.after_step(Step(index=index, steps=100, epoch=0, lr=0.0, loss=1.0))
+    controller.after_step(step(12))
+    assert [check.step for check in controller.steering().checks] == [12]
+
+
 def test_late_checks_never_raise_the_strength():
     model = network()
     groups = groups_of(model)

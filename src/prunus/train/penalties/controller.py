@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from prunus.errors import TrainError
 from prunus.records import Groups, Kept
 from prunus.train.hooks import Hook, Step
-from prunus.train.penalties.base import Penalty, norms_of, owned_by
+from prunus.train.penalties.base import Parts, Penalty, norms_of, owned_by
 
 BEGIN = 0.1  # of all steps: after the usual warm-up of the learning rate
 FINISH = 0.7  # of all steps: the rest trains on with what is left
@@ -118,13 +118,17 @@ class Controller(Hook):
         self.target = target
         self.spare = spare
         self.number_of_checks = checks
+        self._owned: dict[str, Parts] = {}
+        self._kept: dict[str, Tensor] = {}
+        self._penalty = penalty
+        self._checks: list[Check] = []
+        self._kept_at_first = 0.0
 
     def start(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Look up what the units own, and forget earlier trainings."""
         self._owned = owned_by(self.groups, model)
         self._penalty = self.penalty
-        self._checks: list[Check] = []
-        self._kept_at_first = 0.0
+        self._checks = []
 
     def after_step(self, step: Step) -> None:
         """Take the penalty's step; at a check, first choose who is doomed and turn the strength."""
@@ -132,7 +136,7 @@ class Controller(Hook):
         every = max(1, step.steps // self.number_of_checks)
         if since < 0 or step.lr == 0:
             return
-        if since % every == 0:
+        if since % every == 0 or not self._checks:
             self._check(step, every)
         self._shrink(step.lr)
 

@@ -13,21 +13,29 @@ from prunus.cost import measure_latency
 from prunus.errors import PruneError
 from prunus.masks import Masked
 from prunus.records import Plan
+from prunus.recover import reestimate_batch_norm
 from prunus.save import load_plan, save_plan
 from prunus.shrink import shrink
+from prunus.study import Strategy, compare
 from prunus.trace import trace
 from prunus.train import Recipe, fit
+from prunus.train.penalties import L1, L2, GroupLasso
 from prunus.verify import Comparison, verify
 
 __all__ = [
+    "L1",
+    "L2",
     "Budget",
     "Comparison",
+    "GroupLasso",
     "Masked",
     "Plan",
     "PruneError",
     "Pruned",
     "Recipe",
+    "Strategy",
     "__version__",
+    "compare",
     "criteria",
     "errors",
     "explain",
@@ -36,6 +44,7 @@ __all__ = [
     "load_plan",
     "measure_latency",
     "prune",
+    "reestimate_batch_norm",
     "save",
     "save_plan",
     "shrink",

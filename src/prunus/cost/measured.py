@@ -197,8 +197,8 @@ class LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Example:
         >>> with LiveStorages() as live:
         ...     total = (torch.ones(4) + 1).sum()
-        >>> live.peak
-        36
+        >>> live.peak >= 32
+        True
     """
 
     def __init__(self) -> None:

@@ -111,11 +111,13 @@ def control(winner: Cell, found: Analysis) -> str:
     if other is None:
         return "No random control has run there, so what the criterion is worth is not known."
     figures = f"{_accuracy(winner, found)} against {_accuracy(other, found)}"
+    small = abs(winner.accuracy - other.accuracy) < found.facts.margin
+    perhaps = " Which units are kept may matter less than how many." if small else ""
     return {
         "better": f"It is better than a random choice: {figures}.",
         "worse": f"A random choice is better: {figures}.",
         "within noise": f"It is not shown to be better than a random choice: {figures}, a "
-        "difference inside seed noise. Which units are kept may matter less than how many.",
+        f"difference inside seed noise.{perhaps}",
         "unknown": f"One seed does not tell it apart from a random choice ({figures}).",
     }[found.relation(winner, other)]
 

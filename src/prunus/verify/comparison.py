@@ -38,6 +38,14 @@ class Comparison:
         items_least: With fewer items than this "same" is out of reach even if nothing ever
             changed; None where that is not known.
         method: How the interval was found.
+
+    Example:
+        >>> before = torch.tensor([True] * 950 + [False] * 50)
+        >>> after = torch.tensor([True] * 940 + [False] * 60)
+        >>> from prunus.verify.paired import compare
+        >>> print(compare(before, after, margin=0.05))
+        accuracy 95.00 % -> 94.00 %: ...
+        verdict: same ...
     """
 
     metric: str

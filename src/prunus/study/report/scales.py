@@ -49,7 +49,7 @@ def styles(found: Analysis) -> Mapping[str, Style]:
     """Return a style per strategy: the same in all charts; grey for what is no strategy."""
     controls = {
         "control": Style(colour=GREY, marker="x", dash="5px,4px"),
-        "scratch": Style(colour=GREY, marker="star", dash="1px,3px"),
+        "scratch": Style(colour=GREY, marker="star", dash="2px,3px"),
     }
     chosen = {}
     pruned = 0

@@ -11,7 +11,6 @@ import platform
 import shutil
 import statistics
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,9 +62,8 @@ def progress(done: int, total: int, text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("runs/fashion_mnist"))
-    parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
-    setup = replace(setup_of("fashion-mnist"), seeds=tuple(range(arguments.seeds)))
+    setup = setup_of("fashion-mnist")
     found = demo(arguments.folder, setup=setup, progress=progress)
     kept = HERE / "fashion_mnist"
     kept.mkdir(exist_ok=True)
@@ -76,7 +74,7 @@ def main() -> None:
         "dense": dict(found.study.facts.dense),
         "margin": setup.margin,
         "items": found.study.facts.items,
-        "seeds": arguments.seeds,
+        "seeds": list(setup.seeds),
         "rows": rows(found.study),
         "seconds": found.seconds,
         "command": "python benchmarks/fashion_mnist.py",

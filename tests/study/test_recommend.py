@@ -186,13 +186,13 @@ def test_random_is_always_mentioned(accuracies: list[float], expected: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "likely"), [([0.979, 0.982, 0.977], True), ([0.99, 0.94, 0.90], False)]
+    ("accuracies", "guesses"), [([0.979, 0.982, 0.977], 1), ([0.99, 0.94, 0.90], 0)]
 )
-def test_noise_hides_small_and_large_differences(accuracies: list[float], likely: bool) -> None:
+def test_noise_hides_small_and_large_differences(accuracies: list[float], guesses: int) -> None:
     found = advice(over_seeds("magnitude", GOOD), over_seeds("random", accuracies, kind="control"))
     (reason,) = [one for one in found.reasons if one.startswith("It is not shown to be better")]
 
-    assert reason.endswith("may matter less than how many.") == likely
+    assert reason.count("may matter less than how many.") == guesses
 
 
 def test_what_was_not_compared_is_said() -> None:

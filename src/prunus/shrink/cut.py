@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from prunus.errors import PlanError
 from prunus.extents import mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
@@ -47,6 +48,8 @@ def shrink(
     """
     check_fits(model, plan)
     cuts = _cuts(plan)
+    if optimizer is not None:
+        _check_state(optimizer, model, cuts)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     affected = {tensors[name]: cut for name, cut in cuts.items()}
     if in_place:
@@ -71,8 +74,13 @@ def rebind(
 ) -> None:
     """Point an `optimizer` of `model` at its shrunk `result`, and cut its state like it.
 
-    What has a parameter's dense shape, such as momentum, is cut; step counts and the like stay.
+    What has a parameter's dense shape, such as momentum, is cut, and what has it but for dims of
+    size 1; step counts and the like stay.
+
+    Raises:
+        PlanError: The optimizer keeps something of another shape; nothing was changed.
     """
+    _check_state(optimizer, model, _cuts(plan))
     counterparts = dict(zip(model.parameters(), result.parameters(), strict=True))
     dense = dict(model.named_parameters())
     cuts = {dense[name]: cut for name, cut in _cuts(plan).items() if name in dense}
@@ -82,7 +90,7 @@ def rebind(
     for param in params:
         cut, state = cuts.get(param), optimizer.state.pop(param)
         for key, value in state.items():
-            if cut is not None and isinstance(value, Tensor) and value.shape == cut.shape:
+            if cut is not None and isinstance(value, Tensor) and cut.fits(value):
                 state[key] = cut.apply(value)
         optimizer.state[counterparts.get(param, param)] = state
 
@@ -94,11 +102,17 @@ class _Cut:
     shape: tuple[int, ...]
     positions: tuple[Tensor | None, ...]
 
+    def fits(self, tensor: Tensor) -> bool:
+        """Whether `tensor` has the dense shape, but for dims of size 1."""
+        return tensor.dim() == len(self.shape) and all(
+            size in (dense, 1) for size, dense in zip(tensor.shape, self.shape, strict=True)
+        )
+
     def apply(self, tensor: Tensor) -> Tensor:
         """Return the kept part of `tensor` in the same memory format."""
         result = tensor
         for dim, index in enumerate(self.positions):
-            if index is not None:
+            if index is not None and tensor.shape[dim] == self.shape[dim]:
                 result = result.index_select(dim, index.to(tensor.device))
         return result.contiguous(memory_format=_memory_format(tensor))
 
@@ -111,6 +125,21 @@ def _cuts(plan: Plan) -> dict[str, _Cut]:
         positions = tuple(None if mask.all() else torch.nonzero(mask).flatten() for mask in kept)
         found[name] = _Cut(tuple(extent.size for extent in extents), positions)
     return found
+
+
+def _check_state(
+    optimizer: torch.optim.Optimizer, model: nn.Module, cuts: dict[str, _Cut]
+) -> None:
+    parameters = dict(model.named_parameters())
+    for name, cut in ((name, cut) for name, cut in cuts.items() if name in parameters):
+        for key, value in optimizer.state.get(parameters[name], {}).items():
+            if isinstance(value, Tensor) and value.dim() and not cut.fits(value):
+                raise PlanError(
+                    f"the optimizer cannot follow the cut: '{key}' of '{name}' has shape "
+                    f"{tuple(value.shape)}, the parameter {cut.shape}",
+                    why=f"{type(optimizer).__name__} keeps something that is not cut like it",
+                    hint="shrink without optimizer=..., and make a new one for the result",
+                )
 
 
 def _memory_format(tensor: Tensor) -> torch.memory_format:

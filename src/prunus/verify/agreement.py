@@ -67,9 +67,9 @@ def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:
         if one.is_complex():
             return _difference(torch.view_as_real(one), torch.view_as_real(other))
         return float((one != other).sum()), 0.0
-    # Infinities, as in masked scores, must be in the same places.
+    # Infinities, as in masked scores, and what is no number must be in the same places.
     finite = one.isfinite() & other.isfinite()
-    if not torch.equal(one[~finite], other[~finite]):
+    if not (finite | (one == other) | (one.isnan() & other.isnan())).all():
         return float("inf"), 0.0
     if not finite.any():
         return 0.0, 0.0

@@ -1,0 +1,129 @@
+from collections import OrderedDict, deque
+
+import pytest
+import torch
+from torch import nn
+
+from prunus import prune, trace
+from prunus.allocate import Budget
+from prunus.trace.restore import as_it_was
+
+
+class Diary(nn.Module):
+    """A model that writes down all that happens to it, in every kind of place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 4)
+        self.width, self.shape, self.sizes = 8, (2, 4), [6, 8]
+        self.calls, self.nothing = 0, None
+        self.cache, self.deep = {}, {"keys": [{}, deque([1])]}
+        self.ordered, self.seen_shapes = OrderedDict(one=1), {(1, 6)}
+        self.plain = torch.zeros(3)
+        self.count = nn.Buffer(torch.zeros(()))
+        self.a.register_forward_hook(lambda module, inputs, output: output)
+        self.drop = nn.Dropout().eval()
+
+    def forward(self, x):
+        self.calls += 1
+        self.cache["x"], self.last = x, x
+        self.deep["keys"][0]["x"] = x
+        self.deep["keys"][1].append(x)
+        self.ordered.pop("one", None)
+        self.seen_shapes.add(tuple(x.shape))
+        self.sizes.append(0)
+        self.plain.add_(1)
+        self.count += 1
+        if not hasattr(self, "lazy"):
+            self.register_buffer("lazy", torch.zeros(2))
+        self.b.register_forward_hook(lambda module, inputs, output: output)
+        return self.b(self.drop(self.a(x).view(-1, self.width)))
+
+
+def everything(model):
+    """All that a module holds, with the objects themselves."""
+    found = {}
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            content = dict(value) if isinstance(value, dict) else value
+            content = list(value) if isinstance(value, (list, set, deque)) else content
+            found[name, key] = (id(value), type(value), content)
+    return found | {"deep": repr(model.deep), "plain": model.plain.tolist()}
+
+
+def assert_untouched(model, action):
+    before, state = everything(model), {k: v.clone() for k, v in model.state_dict().items()}
+    types = [type(size) for size in (model.width, *model.shape, *model.sizes)]
+    random, fast = torch.get_rng_state(), torch.backends.mha.get_fastpath_enabled()
+    action()
+    assert everything(model) == before
+    assert model.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    assert types == [type(size) for size in (model.width, *model.shape, *model.sizes)]
+    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_trace_leaves_the_model_as_it_was(training):
+    model, x = Diary().train(training), torch.randn(2, 6)
+    model.drop.eval()
+
+    assert_untouched(model, lambda: trace(model, x))
+
+
+def test_prune_leaves_the_model_as_it_was():
+    model, x = Diary(), torch.randn(2, 6)
+
+    assert_untouched(model, lambda: prune(model, x, budget=Budget(units=0.5)))
+
+
+class ItsOwn(Exception):
+    pass
+
+
+def test_a_forward_that_raises_leaves_the_model_as_it_was():
+    model, x = Diary(), torch.randn(2, 6)
+
+    def fail(module, inputs):
+        raise ItsOwn("the user's words")
+
+    model.drop.register_forward_pre_hook(fail)
+
+    def action():
+        with pytest.raises(ItsOwn, match="^the user's words$") as caught:
+            trace(model, x)
+        assert caught.value.__context__ is None
+
+    assert_untouched(model, action)
+
+
+def test_random_numbers_are_not_used_up():
+    model = nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 4))
+    model.register_forward_hook(lambda *_: torch.rand(3))
+    before = torch.get_rng_state()
+    trace(model, torch.ones(2, 6))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_buffers_only_where_asked():
+    model = Diary()
+    with as_it_was(model):
+        model.count += 1
+    assert model.count == 1
+
+    with as_it_was(model, buffers=True):
+        model.count += 1
+    assert model.count == 1
+
+
+def test_what_forward_shares_stays_one_object():
+    model = nn.Linear(2, 2)
+    model.one = model.other = []
+    with as_it_was(model):
+        model.one.append(1)
+        model.other = [2]
+
+    assert model.one is model.other
+    assert model.one == []

@@ -9,6 +9,7 @@ A model is one function of a `net`, which holds its modules, parameters and size
 `free` is every axis that may be pruned, with its size; `kept` says, for some that may not, why.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from prunus.extents import Extent, Leaf, Product, axes_of
+from prunus.records import Graph, Kept, Plan
+from prunus.trace import trace
 
 Inputs = tuple[Tensor, ...]
 Forward = Callable[..., Any]
@@ -131,3 +136,60 @@ def linear(inputs: int, outputs: int, **settings: Any) -> nn.Linear:
 def weight(*size: int) -> nn.Parameter:
     """Return a bare parameter; the model gives it its numbers."""
     return nn.Parameter(torch.zeros(size))
+
+
+# -- plans ------------------------------------------------------------------------------------
+
+
+def free_axes(graph: Graph) -> dict[str, int]:
+    """Return every axis that may be pruned exactly, with its size."""
+    axes = graph.axes.values()
+    return {a.name: a.size for a in axes if a.frozen_because is None and not a.inexact_because}
+
+
+def plan_of(graph: Graph, kept: Mapping[str, Tensor]) -> Plan:
+    return Plan(
+        granularity="channel",
+        kept={name: Kept.of(mask_U) for name, mask_U in kept.items()},
+        tensors={
+            name: value.extents
+            for name, value in graph.tensors.items()
+            if any(axes_of(extent) & kept.keys() for extent in value.extents)
+        },
+        attributes=tuple(a for a in graph.attributes if axes_of(a.extent) & kept.keys()),
+    )
+
+
+# -- an independent mask ----------------------------------------------------------------------
+
+
+def owners(extent: Extent) -> list[set[tuple[str, int]]]:
+    """Return, for every position, the (axis, unit) pairs that own it."""
+    if isinstance(extent, Leaf):
+        return [{(extent.axis, unit)} if extent.axis else set() for unit in range(extent.size)]
+    parts = [owners(part) for part in extent.parts]
+    if not isinstance(extent, Product):
+        return [owner for part in parts for owner in part]
+    whole: list[set[tuple[str, int]]] = [set()]
+    for part in parts:
+        whole = [outer | inner for outer in whole for inner in part]
+    return whole
+
+
+def masked(model: nn.Module, plan: Plan) -> nn.Module:
+    """Return a copy of `model` with all that removed units own at zero."""
+    kept = {name: each.mask().tolist() for name, each in plan.kept.items()}
+    twin = copy.deepcopy(model)
+    for name, parameter in twin.named_parameters():
+        for dim, extent in enumerate(plan.tensors.get(name, ())):
+            for position, owner in enumerate(owners(extent)):
+                if any(not kept[axis][unit] for axis, unit in owner if axis in kept):
+                    parameter.data.select(dim, position).zero_()
+    return twin
+
+
+def halved(model: nn.Module, inputs: Any) -> Plan:
+    """Return a plan that keeps every other unit of all that may be pruned, the second first."""
+    graph = trace(model, inputs)
+    kept = {name: torch.arange(size) % 2 == 1 for name, size in free_axes(graph).items()}
+    return plan_of(graph, kept)

@@ -124,7 +124,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     budget: Budget,
     criterion: str | Criterion = "magnitude",
     granularity: str = "channel",
-    allocation: str | Allocator = "global",
+    allocation: str | Allocator | None = None,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     include: Sequence[str] | None = None,
@@ -142,7 +142,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         budget: What the result may cost.
         criterion: A name or an object that scores units.
         granularity: "channel" removes units, "weight" sets single weights to zero.
-        allocation: A name or an object that says how many units each group keeps.
+        allocation: A name or an object that says how many units each group keeps; "uniform" for
+            channels and "global" for weights unless given.
         data: Batches (inputs, targets), where the criterion needs them.
         loss: loss(outputs, targets), where the criterion needs it.
         include: Patterns of layers; what others produce stays whole.

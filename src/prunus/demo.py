@@ -110,10 +110,9 @@ SETUPS: Mapping[str, Setup] = {
         recipe=Recipe(epochs=2, optimizer="adamw", lr=0.01, weight_decay=0.01),
         dense_epochs=8,
         budgets={
-            "channel": [Budget(macs=fraction, multiple_of=4) for fraction in _FRACTIONS[:2]],
-            "weight": [Budget(params=0.1)],
+            "channel": [Budget(macs=fraction, multiple_of=4) for fraction in _FRACTIONS],
+            "weight": [Budget(params=fraction) for fraction in _FRACTIONS],
         },
-        seeds=(0, 1),
         margin=0.01,
         calibration=16,
     ),

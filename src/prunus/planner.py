@@ -10,7 +10,7 @@ from torch import nn
 
 from prunus import criteria, units
 from prunus._version import __version__
-from prunus.allocate import Allocator, Budget, allocate, get
+from prunus.allocate import Allocator, Budget, allocate, default, get
 from prunus.cost import CostModel
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
@@ -58,12 +58,13 @@ class Planner:
         budget: Budget,
         criterion: str | Criterion = "magnitude",
         granularity: str = "channel",
-        allocation: str | Allocator = "global",
+        allocation: str | Allocator | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
-        chosen, allocator = criteria.get(criterion), get(allocation)
+        chosen = criteria.get(criterion)
+        allocator = get(default(granularity) if allocation is None else allocation)
         graph = trace(model, inputs)
         return cls(
             model=model,

@@ -5,19 +5,18 @@ one more model there and nothing here.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from models import CASES, Case, Net
+from models import CASES, Case, Net, free_axes, masked, plan_of
 from torch import Tensor, nn
 
-from prunus.extents import Extent, Leaf, Product, axes_of
 from prunus.inputs import call, tensors_in
-from prunus.records import Graph, Kept, Plan
+from prunus.records import Graph, Plan
 from prunus.shrink import shrink, sized
 from prunus.trace import replay, trace
 from prunus.trace.axes import fresh, product, sizes, sum_of
@@ -31,26 +30,7 @@ for _file in sorted(Path(__file__).parent.glob("cases_*.py")):
 CONTIGUOUS, CHANNELS_LAST = torch.contiguous_format, torch.channels_last
 
 
-# -- plans ------------------------------------------------------------------------------------
-
-
-def free_axes(graph: Graph) -> dict[str, int]:
-    """Return every axis that may be pruned exactly, with its size."""
-    axes = graph.axes.values()
-    return {a.name: a.size for a in axes if a.frozen_because is None and not a.inexact_because}
-
-
-def plan_of(graph: Graph, kept: Mapping[str, Tensor]) -> Plan:
-    return Plan(
-        granularity="channel",
-        kept={name: Kept.of(mask_U) for name, mask_U in kept.items()},
-        tensors={
-            name: value.extents
-            for name, value in graph.tensors.items()
-            if any(axes_of(extent) & kept.keys() for extent in value.extents)
-        },
-        attributes=tuple(a for a in graph.attributes if axes_of(a.extent) & kept.keys()),
-    )
+# -- the contract -----------------------------------------------------------------------------
 
 
 def plans(graph: Graph) -> Iterator[Plan]:
@@ -64,37 +44,6 @@ def plans(graph: Graph) -> Iterator[Plan]:
     alone = [{name: mask_U} for name, mask_U in halves.items()]
     for kept in [*alone, *([halves] if len(halves) > 1 else []), *([chance] if chance else [])]:
         yield plan_of(graph, kept)
-
-
-# -- an independent mask ----------------------------------------------------------------------
-
-
-def owners(extent: Extent) -> list[set[tuple[str, int]]]:
-    """Return, for every position, the (axis, unit) pairs that own it."""
-    if isinstance(extent, Leaf):
-        return [{(extent.axis, unit)} if extent.axis else set() for unit in range(extent.size)]
-    parts = [owners(part) for part in extent.parts]
-    if not isinstance(extent, Product):
-        return [owner for part in parts for owner in part]
-    whole: list[set[tuple[str, int]]] = [set()]
-    for part in parts:
-        whole = [outer | inner for outer in whole for inner in part]
-    return whole
-
-
-def masked(model: nn.Module, plan: Plan) -> nn.Module:
-    """Return a copy of `model` with all that removed units own at zero."""
-    kept = {name: each.mask().tolist() for name, each in plan.kept.items()}
-    twin = copy.deepcopy(model)
-    for name, parameter in twin.named_parameters():
-        for dim, extent in enumerate(plan.tensors.get(name, ())):
-            for position, owner in enumerate(owners(extent)):
-                if any(not kept[axis][unit] for axis, unit in owner if axis in kept):
-                    parameter.data.select(dim, position).zero_()
-    return twin
-
-
-# -- the contract -----------------------------------------------------------------------------
 
 
 def build(case: Case, memory_format: torch.memory_format) -> Net:

@@ -86,7 +86,9 @@ def test_control_flow_on_values_runs_on_real_tensors():
 
 
 def test_a_model_traced_on_real_tensors_keeps_its_numbers():
-    model = net(lambda net, x: net.n(net.a(x)) if x.sum() else x, a=linear(6, 8), n=nn.BatchNorm1d(8))
+    model = net(
+        lambda net, x: net.n(net.a(x)) if x.sum() else x, a=linear(6, 8), n=nn.BatchNorm1d(8)
+    )
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trace(model.train(), ROWS)
 
@@ -127,7 +129,9 @@ def test_an_argument_left_out_is_none():
 
 def test_a_tensor_from_nowhere_freezes_what_it_meets():
     outside = torch.ones(8)
-    graph = trace(net(lambda net, x: net.b(net.a(x) * outside), a=linear(6, 8), b=linear(8, 4)), ROWS)
+    graph = trace(
+        net(lambda net, x: net.b(net.a(x) * outside), a=linear(6, 8), b=linear(8, 4)), ROWS
+    )
 
     assert "neither parameter, buffer nor computed from the inputs" in reasons(graph)["a"]
 
@@ -182,7 +186,9 @@ def test_training_code_that_fails_freezes_what_it_may_read():
 
 
 def test_axes_are_named_after_what_produces_them():
-    model = nn.Sequential(conv(3, 12, groups=3), nn.ReLU(), nn.ConvTranspose2d(12, 5, 2), conv(5, 4))
+    model = nn.Sequential(
+        conv(3, 12, groups=3), nn.ReLU(), nn.ConvTranspose2d(12, 5, 2), conv(5, 4)
+    )
     graph = trace(model, torch.ones(1, 3, 6, 6))
 
     assert {axis.name: axis.size for axis in graph.axes.values() if not axis.frozen_because} == {

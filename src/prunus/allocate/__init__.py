@@ -28,6 +28,7 @@ __all__ = [
     "Problem",
     "Uniform",
     "allocate",
+    "default",
     "get",
     "names",
 ]
@@ -38,6 +39,19 @@ _BY_NAME: Mapping[str, type[Allocator]] = {"uniform": Uniform, "global": Global}
 def names() -> tuple[str, ...]:
     """Return the names that `get` knows."""
     return tuple(sorted(_BY_NAME))
+
+
+def default(granularity: str) -> str:
+    """Return the allocation that serves a granularity where the user names none.
+
+    A raw global ranking of channels can empty a layer, so each group loses the same share; among
+    single weights it is hard to beat.
+
+    Example:
+        >>> default("channel"), default("weight")
+        ('uniform', 'global')
+    """
+    return "global" if granularity == "weight" else "uniform"
 
 
 def get(allocation: str | Allocator) -> Allocator:

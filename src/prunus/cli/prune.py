@@ -53,8 +53,12 @@ def prune(  # noqa: PLR0913 - what can be typed
     ] = "magnitude",
     granularity: Granularity = "channel",
     allocation: Annotated[
-        str, typer.Option(metavar="NAME", help="How the budget is shared out: global or uniform.")
-    ] = "global",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How the budget is shared out: global or uniform; by granularity unless given.",
+        ),
+    ] = None,
     include: Include = None,
     exclude: Exclude = None,
     min_units: Annotated[

@@ -43,7 +43,7 @@ class Strategy:
     name: str
     criterion: str | Criterion = "magnitude"
     granularity: str = "channel"
-    allocation: str | Allocator = "global"
+    allocation: str | Allocator = "uniform"
     penalty: Penalty | None = None
     from_scratch: bool = False
 
@@ -88,7 +88,6 @@ _SHIPPED = (
     Strategy(name="l2", penalty=L2()),
     Strategy(name="group-lasso", penalty=GroupLasso()),
 )
-_ALLOCATION = {"channel": "uniform", "weight": "global"}
 
 
 def strategies(granularity: str) -> tuple[Strategy, ...]:
@@ -105,7 +104,7 @@ def strategies(granularity: str) -> tuple[Strategy, ...]:
         >>> [strategy.name for strategy in strategies("weight")]
         ['random', 'magnitude', 'gradient', 'taylor', 'l1', 'l2']
     """
-    allocation = _ALLOCATION.get(granularity, "uniform")
+    allocation = allocate.default(granularity)
     return tuple(
         replace(strategy, granularity=granularity, allocation=allocation)
         for strategy in _SHIPPED

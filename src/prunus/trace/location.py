@@ -9,7 +9,7 @@ import torch
 
 _OURS = f"{Path(__file__).parent}{os.sep}"
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
-_MODULES = f"{_TORCH}nn{os.sep}"
+_MODULES = f"{_TORCH}nn{os.sep}modules{os.sep}"
 
 
 def user_line() -> str:

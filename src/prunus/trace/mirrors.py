@@ -20,7 +20,6 @@ _MIRRORS: Mapping[type[nn.Module], Mapping[str, tuple[str, int]]] = {
     nn.EmbeddingBag: {"num_embeddings": ("weight", 0), "embedding_dim": ("weight", 1)},
     nn.GroupNorm: {"num_channels": ("weight", 0)},
     nn.PReLU: {"num_parameters": ("weight", 0)},
-    _NormBase: {"num_features": ("weight", 0)},
 }
 
 
@@ -41,6 +40,8 @@ def mirrored(
 
 
 def _mirrors_of(module: nn.Module) -> Mapping[str, tuple[str, int]]:
+    if isinstance(module, _NormBase):
+        return {"num_features": ("weight" if module.affine else "running_mean", 0)}
     for base in type(module).__mro__:
         if base in _MIRRORS:
             return _MIRRORS[base]

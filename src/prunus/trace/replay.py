@@ -65,6 +65,7 @@ def replay(
         stack.enter_context(checker)
         try:
             run(model, tensors, graph.aliases, stand_ins)
+            checker.finish()
         except _Diverged:
             pass
         except Exception as error:  # noqa: BLE001 - it ran before: the new sizes are the cause
@@ -140,6 +141,12 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if shapes != predicted:
             self.fail(f"makes {_list(shapes)} where the plan predicts {_list(predicted)}")
             raise _Diverged
+
+    def finish(self) -> None:
+        """The run is over: nothing may be left to do."""
+        due = self._due()
+        if due is not None and self._compares:
+            self.fail(f"'{due.name}' does not run any more")
 
     def _due(self) -> Operator | None:
         """Return the operator that should run next."""

@@ -96,6 +96,12 @@ class TaggedInt(int):
 
     __hash__ = int.__hash__
 
+    def __neg__(self) -> "TaggedInt":
+        match self.origin:
+            case Arithmetic(operator="-", left=None, right=right, left_value=0) if right:
+                return TaggedInt(-int(self), right)
+        return TaggedInt(-int(self), Arithmetic("-", None, self.origin, 0, int(self)))
+
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Copy as a plain int, so that no tag outlives the trace."""
         return int, (int(self),)

@@ -16,7 +16,7 @@ from prunus.errors import TraceError
 from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
 from prunus.modes import mode
 from prunus.records import Graph
-from prunus.trace.axes import freeze, fresh
+from prunus.trace.axes import freeze, fresh, leaves_of
 from prunus.trace.call import Dims, fixed
 from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.record import Recorder
@@ -73,6 +73,7 @@ def _record(model: nn.Module, example_inputs: Inputs, mode: FakeTensorMode | Non
         if unreached(recorder.steps, sources):
             _run_training(model, sources, inputs, recorder)
     _hold_what_the_unreached_may_read(recorder, sources)
+    _hold_what_is_left_out(recorder, sources)
     settle(watcher.claims)
     graph = build(model, recorder, steps, sources, attributes)
     return replace(graph, on_real_tensors=mode is None)
@@ -105,6 +106,17 @@ def _hold_what_the_unreached_may_read(recorder: Recorder, sources: Sources) -> N
             for node in recorder.dims_of(tensor).nodes:
                 if node.size in inputs:
                     freeze(node, f"'{name}' may read it, but does not run with these inputs")
+
+
+def _hold_what_is_left_out(recorder: Recorder, sources: Sources) -> None:
+    """Freeze the parts of parameters that a slice leaves out: longer inputs may read them."""
+    outputs = (dims for step in recorder.steps for dims in step.output_dims)
+    used = {leaf for dims in outputs for node in dims.nodes for leaf in leaves_of(node)}
+    for name, tensor in sources.tensors.items():
+        for node in recorder.dims_of(tensor).nodes:
+            for leaf in leaves_of(node):
+                if node.find().kind == "sum" and leaf not in used:
+                    freeze(leaf, f"a part of '{name}' that no operator reads")
 
 
 def _check_inputs(model: nn.Module, inputs: Inputs) -> None:

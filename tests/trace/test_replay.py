@@ -1,0 +1,101 @@
+"""A plan is tried on fake tensors before anything is cut."""
+
+import logging
+
+import pytest
+import torch
+from models import Net, linear
+from torch import nn
+
+from prunus import trace
+from prunus.trace import replay
+
+ROWS = torch.ones(2, 6)
+
+
+def tried(forward, counts, **parts):
+    model = Net(forward, parts)
+    return replay(model, ROWS, trace(model, ROWS), counts)
+
+
+LAYERS = {"a": linear(6, 8), "b": linear(8, 4)}
+
+
+def test_a_plan_that_runs():
+    assert tried(lambda net, x: net.b(net.a(x).relu()), {"a": 3}, **LAYERS) is None
+
+
+def hidden_literal(net, x):
+    """A size that nothing can see: no tag survives `int`, and no watched function takes it."""
+    y = net.a(x)
+    return net.b(torch.ops.aten.add(y, torch.ops.aten.ones([int(y.shape[1] * 0 + 8)])))
+
+
+def test_another_shape_is_found_with_the_users_line():
+    found = tried(hidden_literal, {"a": 3}, **LAYERS)
+
+    assert found.axes == {"a"}
+    assert found.reason.startswith("ones at test_replay.py:")
+
+
+def test_another_operator_is_found():
+    def forward(net, x):
+        y = net.a(x)
+        return net.b(y.relu() if len(y[0]) > 5 else y.tanh())
+
+    found = tried(forward, {"a": 3}, **LAYERS)
+    assert "'tanh' runs, which did not run there before" in found.reason
+
+
+def test_operators_that_no_longer_run_are_found():
+    def forward(net, x):
+        y = net.b(net.a(x))
+        for _ in range(int(net.a.weight.shape[0]) - 5):
+            y = y.relu()
+        return y
+
+    found = tried(forward, {"a": 5}, **LAYERS)
+    assert "'relu' does not run any more" in found.reason
+
+
+@pytest.mark.parametrize("error", [AssertionError, KeyError, ZeroDivisionError, RuntimeError])
+@pytest.mark.parametrize("words", [(), ("the size is odd",)])
+def test_whatever_forward_raises_is_a_divergence(error, words):
+    def forward(net, x):
+        y = net.a(x)
+        if int(y.shape[1]) % 2:
+            raise error(*words)
+        return net.b(y)
+
+    assert tried(forward, {"a": 4}, **LAYERS) is None
+    found = tried(forward, {"a": 3}, **LAYERS)
+    assert error.__name__ in found.reason
+    assert found.axes == {"a"}
+
+
+def test_pytorch_does_not_log_what_is_reported(caplog):
+    with caplog.at_level(logging.DEBUG):
+        assert tried(lambda net, x: net.b(net.a(x)[:, 0:8:1] @ torch.eye(8)), {"a": 3}, **LAYERS)
+    assert "failed while attempting to run meta" not in caplog.text
+    assert not logging.getLogger("torch._subclasses.fake_tensor").disabled
+
+
+def test_the_model_keeps_its_tensors_and_attributes():
+    def forward(net, x):
+        net.last = x
+        return net.b(net.a(x))
+
+    model = Net(forward, LAYERS)
+    before = dict(model.named_parameters())
+    replay(model, ROWS, trace(model, ROWS), {"a": 3})
+
+    assert all(parameter is before[name] for name, parameter in model.named_parameters())
+    assert not hasattr(model, "last")
+
+
+def test_tied_parameters_and_buffers_have_the_new_sizes():
+    model = nn.Sequential(linear(6, 8), nn.BatchNorm1d(8), linear(8, 6), linear(6, 8), nn.ReLU())
+    model[3].weight = model[0].weight
+    graph = trace(model, ROWS)
+
+    assert replay(model, ROWS, graph, {}) is None

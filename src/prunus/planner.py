@@ -121,7 +121,8 @@ class Planner:
         divergence = self._replay(plan)
         if divergence is None:
             return plan, self.groups
-        if not divergence.axes:
+        axes = divergence.axes or self._diverging_alone(plan)
+        if not axes:
             raise TraceError(
                 f"the model cannot be pruned: {divergence.reason}",
                 why="it does something else when sizes change, and prunus cannot tell which",
@@ -129,9 +130,14 @@ class Planner:
             )
         frozen = {
             name: replace(self.groups[name], frozen_because=divergence.reason)
-            for name in divergence.axes
+            for name in axes
         }
         return replace(self, groups={**self.groups, **frozen}).choose(scores)
+
+    def _diverging_alone(self, plan: Plan) -> frozenset[str]:
+        """Return the groups under whose cut alone the model does something else."""
+        alone = {name: self._plan({name: kept}) for name, kept in plan.kept.items()}
+        return frozenset(name for name, each in alone.items() if self._replay(each) is not None)
 
     def _plan(self, kept: Mapping[str, Kept]) -> Plan:
         structured = self.granularity != "weight"

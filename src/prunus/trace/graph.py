@@ -184,7 +184,7 @@ def _weights(
         if step.call.name in _LAYOUT and names:
             seen[id(step.call.outputs[0])] = names[0]
         elif step.call.name in _CONTRACTIONS:
-            found |= {name for name in names if ranks[name] > 1}  # a bias is read there too
+            found |= {name for name in names if ranks.get(name, 0) > 1}  # a bias is read there too
     return frozenset(found)
 
 

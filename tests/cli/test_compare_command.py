@@ -1,0 +1,64 @@
+"""`prunus compare`."""
+
+import json
+
+import pytest
+from conftest import NET
+
+TINY = ("--seeds", "1", "--recover", "1", "--dense-epochs", "1", "--strategies", "magnitude")
+
+
+@pytest.fixture(scope="module")
+def study(run, tmp_path_factory):
+    """Return a folder with a file of the user in it, and the result of a study typed with it."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "net.py").write_text(NET)
+    return folder, run(*typed(folder), "--json")
+
+
+def typed(folder):
+    return (
+        "compare", f"{folder}/net.py:build", "--data", f"{folder}/net.py:loaders",
+        "--budget", "units=0.5", "--folder", folder / "runs", *TINY,
+    )  # fmt: skip
+
+
+def test_json_is_the_only_thing_on_standard_output(study):
+    folder, result = study
+    assert (result.exit_code, result.stderr) == (0, "")
+    record = json.loads(result.stdout)
+    assert record["folder"] == str(folder / "runs")
+    assert [one["granularity"] for one in record["recommendations"]] == ["channel"]
+    assert {run["strategy"] for run in record["runs"]} == {"magnitude", "random", "scratch"}
+
+
+def test_the_report_is_written(study):
+    folder, result = study
+    report = folder / "runs" / "report.html"
+    assert json.loads(result.stdout)["report"] == str(report)
+    assert report.read_text().startswith("<!")
+
+
+def test_typed_again_it_shows_what_is_there(run, study):
+    folder, first = study
+    again = run(*typed(folder), "--json")
+    assert json.loads(again.stdout)["runs"] == json.loads(first.stdout)["runs"]
+    shown = run(*typed(folder))
+    assert shown.exit_code == 0
+    assert "100.0 % dense, on 512 test items" in shown.stdout
+    assert f"report: {folder / 'runs' / 'report.html'}" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--strategies", "magnitud"), "did you mean 'magnitude'"),
+        (("--strategies", "l1"), "'l1' needs a recipe of 2 epochs or more"),
+        (("--data", "net.py:few"), "let it return two: return train, test"),
+        (("--optimizer", "sdg"), "did you mean 'sgd'"),
+        (("--budget", "unit=0.5"), "did you mean 'units'"),
+    ],
+)
+def test_what_cannot_end_is_refused_before_it_begins(refused, net, more, words):
+    start = ("compare", net, "--data", "net.py:loaders", "--budget", "units=0.5", *TINY)
+    assert words in refused(*start, *more)

@@ -1,0 +1,95 @@
+"""MODEL and DATA: where they come from, and what is said where they do not."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+BUDGET = ("--budget", "units=0.5")
+
+
+def build(model, inputs=None):
+    """Write what a user's file would say."""
+    Path("mine.py").write_text(
+        f"import torch\nfrom torch import nn\n\n\ndef build():\n    return {model}\n"
+        f"\n\ndef data():\n    return {inputs}\n"
+    )
+    return "mine.py:build"
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "hint"),
+    [
+        ("no.py:build", "there is no file 'no.py'", "check the path"),
+        ("net.py:biuld", "there is no function in net.py named 'biuld'", "'build'"),
+        ("nets:mlp", "there is no folder, and no model source, 'nets'", "'net'"),
+        ("net:mpl", "there is no reference network 'mpl'", "'mlp'"),
+        ("net:lenet:3", "net:lenet:3 cannot be built", "net:resnet:32"),
+    ],
+)
+def test_no_such_model(refused, net, model, words, hint):
+    message = refused("inspect", model)
+    assert words in message
+    assert hint in message.partition("hint: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("data", "words", "hint"),
+    [
+        ("digit", "there is no data set 'digit'", "'digits'"),
+        ("no.py:data", "--data no.py:data: there is no file 'no.py'", "check the path"),
+        ("net.py:loader", "no function in net.py named 'loader'", "'loaders'"),
+        ("net.py:build", "returned no loader, but an object of type Sequential", "DataLoader"),
+    ],
+)
+def test_no_such_data(refused, net, data, words, hint):
+    message = refused("prune", net, *BUDGET, "--data", data)
+    assert words in message
+    assert hint in message.partition("hint: ")[2]
+
+
+def test_a_function_that_returns_no_model(refused):
+    assert "returned no model, but an object of type int" in refused("inspect", build("7"))
+
+
+def test_inputs_that_nobody_gives(refused):
+    message = refused("inspect", build("nn.Linear(4, 2)"))
+    assert "it is not known which inputs mine.py:build takes" in message
+    assert "hint: --input" in message
+
+
+def test_inputs_that_the_data_give(run):
+    model = build(
+        "nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))",
+        "[(torch.randn(5, 4), torch.zeros(5, dtype=torch.long))]",
+    )
+    assert run("prune", model, *BUDGET, "--data", "mine.py:data").exit_code == 0
+
+
+def test_inputs_that_do_not_fit(refused, net):
+    assert "  why:  " in refused("inspect", net, "--input", "1x9")
+
+
+def test_weights_of_another_architecture(refused, net):
+    torch.save(nn.Linear(3, 3).state_dict(), "other.pt")
+    message = refused("prune", net, *BUDGET, "--weights", "other.pt")
+    assert "'other.pt' holds the weights of another architecture" in message
+    assert "  why:  " in message
+
+
+def test_weights_that_are_not_there(refused, net):
+    assert "'none.pt' could not be read" in refused("prune", net, *BUDGET, "--weights", "none.pt")
+
+
+def test_weights_that_are_no_weights(refused, net):
+    Path("text.pt").write_text("hello")
+    message = refused("prune", net, *BUDGET, "--weights", "text.pt")
+    assert "'text.pt' could not be read as weights" in message
+
+
+def test_weights_are_read_as_pytorch_writes_them(run):
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    torch.save(model.state_dict(), "dense.pt")
+    build("nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.randn(1, 4)")
+    assert run("prune", "mine.py:build", *BUDGET, "--weights", "dense.pt").exit_code == 0

@@ -7,7 +7,6 @@ it.
 from dataclasses import asdict, dataclass, replace
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from prunus import api
@@ -91,10 +90,8 @@ def _pruned(setting: Setting, job: Job) -> _Made:
     pruned = _cut(setting, job, start)
     model, seconds = pruned.model, pruned.report.seconds
     accuracy_cut = setting.accuracy(model)
-    accuracy_batch_norm = None
-    if any(isinstance(module, _BatchNorm) for module in model.modules()):
-        reestimate_batch_norm(model, setting.calibration(job.seed))
-        accuracy_batch_norm = setting.accuracy(model)
+    norms = reestimate_batch_norm(model, setting.calibration(job.seed))
+    accuracy_batch_norm = setting.accuracy(model) if norms else None
     history = _recovered(
         setting, job, pruned, trained=trained, epochs=setting.recipe.epochs - trained
     )

@@ -113,7 +113,8 @@ def _plain_list(value: object) -> bool:
 
 
 def _axis(name: str, node: Node) -> Axis:
-    because = "; ".join(list(node.frozen)[:3]) or None
+    reasons = [reason for reason in node.frozen if reason not in {KERNEL, SPACE}]
+    because = "; ".join(reasons[:3] or node.frozen) or None
     return Axis(name, node.size, because, tuple(node.inexact))
 
 
@@ -134,21 +135,22 @@ def _axis_names(
 ) -> dict[Node, str]:
     """Name every leaf that parameters are made of after the parameter that produces it.
 
-    A leaf that none produces is named "layer.in" after the first that consumes it. Leaves that
-    may be cut get the plain names.
+    A leaf that none produces is named "layer.in" after the first that consumes it, but for those
+    of kernels and images. Leaves that may be cut get the plain names.
     """
     found: dict[Node, str] = {}
     for name, dims in nodes.items():
         if len(dims) > 1:
             for leaf in leaves_of(dims[output_dims[name]]):
                 found.setdefault(leaf, _base(name))
+    produced = frozenset(found)
     for name, dims in nodes.items():
         for leaf in (leaf for node in dims for leaf in leaves_of(node)):
             found.setdefault(leaf, f"{_base(name)}.in")
     names: dict[Node, str] = {}
     taken: Counter[str] = Counter()
     for leaf, base in sorted(found.items(), key=lambda item: bool(item[0].frozen)):
-        if leaf.size > 1 and (leaf.frozen.keys() - {KERNEL, SPACE} or not leaf.frozen):
+        if leaf.size > 1 and (leaf in produced or not {KERNEL, SPACE} & leaf.frozen.keys()):
             taken[base] += 1
             names[leaf] = base if taken[base] == 1 else f"{base}#{taken[base]}"
     return names

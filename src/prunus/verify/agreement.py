@@ -91,6 +91,6 @@ def example_batches(model: nn.Module, inputs: Inputs) -> list[Inputs]:
     twice = map_tensors(lambda t: torch.cat([t, t.flip(0)]) if t.dim() else t, inputs)
     try:
         outputs_of(model, [twice])
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
-        return [inputs]  # a model for one batch size: that one is what is checked
+    except Exception:  # noqa: BLE001 - a model for one batch size: that one is what is checked
+        return [inputs]
     return [inputs, twice]

@@ -1,0 +1,165 @@
+"""Is the shrunk model the masked model?"""
+
+import pytest
+import torch
+from models import Net, linear
+from torch import nn
+
+from prunus.errors import VerifyError
+from prunus.verify.agreement import agree, example_batches, outputs_of
+
+ONE = torch.tensor([[1.0, -2.0], [3.0, 4.0]])
+
+
+def batch(*tensors):
+    return [list(tensors)]
+
+
+# -- agree ------------------------------------------------------------------------------------
+
+
+def test_the_same_outputs():
+    agreement = agree(batch(ONE), batch(ONE.clone()))
+
+    assert (agreement.difference, agreement.batches) == (0.0, (2,))
+    assert agreement.tolerance == pytest.approx(4e-4)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "relative"),
+    [
+        (torch.float64, 1e-9),
+        (torch.float32, 1e-4),
+        (torch.float16, 2e-2),
+        (torch.bfloat16, 5e-2),
+        (torch.complex64, 1e-4),
+    ],
+)
+def test_rounding_is_forgiven_and_no_more(dtype, relative):
+    one = torch.tensor([100.0, -1.0]).to(dtype)
+    within, beyond = (one + one[0].abs() * relative * k for k in (0.5, 4))
+    assert agree(batch(one), batch(within)).difference > 0
+
+    with pytest.raises(VerifyError, match="differs from the masked one by"):
+        agree(batch(one), batch(beyond))
+
+
+def test_a_difference_names_the_batch_and_what_to_do():
+    with pytest.raises(VerifyError, match="by 1 where rounding explains 0.0004, in batch 1") as caught:
+        agree([[ONE], [ONE]], [[ONE], [ONE + 1]])
+    assert "exclude=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([ONE[:1]], "returns 1 x 2, the masked one 2 x 2"),
+        ([ONE, ONE], "returns 2 x 2, 2 x 2, the masked one 2 x 2"),
+        ([], "returns no tensor, the masked one 2 x 2"),
+    ],
+)
+def test_outputs_of_another_form(found, words):
+    with pytest.raises(VerifyError, match=words):
+        agree(batch(ONE), [found])
+
+
+def test_whole_numbers_must_be_equal():
+    places = torch.tensor([1, 2, 3])
+    assert agree(batch(places), batch(places)).difference == 0
+
+    with pytest.raises(VerifyError, match="differs"):
+        agree(batch(places), batch(places + torch.tensor([0, 1, 0])))
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_not_finite_must_be_in_the_same_places(value):
+    one, other = ONE.clone(), ONE.clone()
+    one[0, 1] = other[0, 1] = value
+    assert agree(batch(one), batch(other)).difference == 0
+
+    with pytest.raises(VerifyError, match="differs"):
+        agree(batch(one), batch(ONE))
+    with pytest.raises(VerifyError, match="differs"):
+        agree(batch(ONE), batch(other))
+
+
+def test_infinities_of_other_sign_differ():
+    with pytest.raises(VerifyError, match="by inf"):
+        agree(batch(torch.tensor([float("inf")])), batch(torch.tensor([float("-inf")])))
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(0, 3), torch.zeros(3), torch.tensor(2.0)])
+def test_empty_zero_and_scalar_outputs(tensor):
+    assert agree(batch(tensor), batch(tensor)).difference == 0
+
+
+# -- running ----------------------------------------------------------------------------------
+
+
+def test_outputs_are_all_tensors_in_order():
+    model = Net(lambda net, x: {"b": [x + 1, 3], "a": (x, None)}, {})
+    (outputs,) = outputs_of(model, [ONE])
+
+    assert [tensor.tolist() for tensor in outputs] == [(ONE + 1).tolist(), ONE.tolist()]
+
+
+def test_random_models_run_alike_and_leave_the_state_alone():
+    model = Net(lambda net, x: x + torch.rand(2), {})
+    state = torch.get_rng_state()
+    (one,), (other,) = outputs_of(model, [ONE, ONE])
+
+    assert torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_run_changes_neither_flags_nor_inputs_nor_buffers():
+    def forward(net, x):
+        net.count += 1
+        net.calls = 1
+        return net.norm(x.add_(1))
+
+    model = Net(forward, {"norm": nn.BatchNorm1d(2), "count": nn.Buffer(torch.zeros(()))}).train()
+    inputs = ONE.clone()
+    outputs_of(model, [inputs])
+
+    assert torch.equal(inputs, ONE)
+    assert model.training
+    assert model.norm.training
+    assert (model.count, hasattr(model, "calls")) == (0, False)
+    assert model.norm.num_batches_tracked == 0
+
+
+def test_a_second_batch_is_twice_as_large():
+    batches = example_batches(linear(2, 3), ONE)
+
+    assert [inputs.shape[0] for inputs in batches] == [2, 4]
+    assert torch.equal(batches[1][2:], ONE.flip(0))
+
+
+@pytest.mark.parametrize("inputs", [(ONE, ONE), {"x": ONE, "y": ONE}])
+def test_every_input_grows(inputs):
+    class Two(nn.Module):
+        def forward(self, x, y):
+            return x + y
+
+    _, twice = example_batches(Two(), inputs)
+    assert {tensor.shape for tensor in torch.utils._pytree.tree_leaves(twice)} == {(4, 2)}
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda net, x: net.a(x).view(2, 3),
+        lambda net, x: net.a(x) + torch.zeros(2, 3),
+        lambda net, x: 1 // 0 if len(x) != 2 else x,
+    ],
+)
+def test_a_model_for_one_size_of_batch(forward):
+    inputs = [ONE]
+    assert len(example_batches(Net(forward, {"a": linear(2, 3)}), *inputs)) == 1
+
+
+def test_inputs_that_have_no_common_first_dim():
+    model = Net(lambda net, x, y: x, {})
+
+    assert len(example_batches(model, (ONE, torch.ones(3)))) == 1

@@ -79,7 +79,6 @@ def main() -> None:
         "items": found.study.facts.items,
         "seeds": list(setup.seeds),
         "rows": rows(found.study),
-        "seconds": found.seconds,
         "command": f"python benchmarks/study.py {name}",
         "date": datetime.now(UTC).date().isoformat(),
         "cpus": os.cpu_count(),

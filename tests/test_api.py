@@ -177,7 +177,9 @@ def test_the_optimizer_goes_on_with_the_result(in_place):
 
 def test_include_and_exclude():
     model = networks.resnet(width=8)
-    result = pruned(model, IMAGES, budget=Budget(units=0.8), include=["block*"], exclude=["block2.*"])
+    result = pruned(
+        model, IMAGES, budget=Budget(units=0.8), include=["block*"], exclude=["block2.*"]
+    )
     cut = {row.name for row in result.report.groups if row.kept < row.size}
 
     assert cut == {"block1.conv1"}
@@ -221,7 +223,7 @@ def test_the_report_tells_all():
 
     assert "params" in text
     assert "macs" in text
-    assert "1 of 4 groups lost units; 3 are frozen:" in text
+    assert "1 of 3 groups lost units; 2 are frozen:" in text
     assert "  b (5): size 180 is a literal at test_api.py:" in text
     assert "masked == shrunk: largest difference" in text
     assert set(result.report.seconds) == {"trace", "score", "choose", "cut and check"}
@@ -276,7 +278,11 @@ def test_the_check_can_be_switched_off(sabotaged):
         ({"criterion": "taylor"}, CriterionError, "data"),
         ({"budget": Budget(params=0.01)}, BudgetError, "cannot be met"),
         ({"budget": Budget(sparsity=0.5)}, BudgetError, "sparsity=0.5 has no meaning"),
-        ({"criterion": "taylor", "data": [], "loss": nn.MSELoss()}, DataError, "no batch|nothing|empty"),
+        (
+            {"criterion": "taylor", "data": [], "loss": nn.MSELoss()},
+            DataError,
+            "batch",
+        ),
     ],
 )
 def test_settings_that_cannot_be_used(settings, error, words):
@@ -307,7 +313,7 @@ def test_a_forward_that_raises():
     def forward(net, x):
         raise ZeroDivisionError("the user's words")
 
-    with pytest.raises(ZeroDivisionError, match="^the user's words$"):
+    with pytest.raises(ZeroDivisionError, match=r"^the user's words$"):
         pruned(Net(forward, {"a": linear(6, 8)}))
 
 
@@ -315,5 +321,5 @@ def test_a_forward_that_raises():
 def test_weights_that_are_not_finite(value):
     model = two_layers()
     model[2].weight.data[0, 0] = value
-    with pytest.raises(CriterionError, match="1 of 32 weights in parameter '2.weight' are NaN or infinite"):
+    with pytest.raises(CriterionError, match=r"1 of 32 weights in parameter '2\.weight' are NaN"):
         pruned(model)

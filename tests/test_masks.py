@@ -220,7 +220,9 @@ def test_tied_parameters_are_masked_once_and_undone():
 def test_a_plan_for_another_width(model, make):
     other = networks.resnet(width=8)
     before = bits(other)
-    with pytest.raises(PlanError, match=r"does not fit this model: '.*' has shape .* the plan is for"):
+    with pytest.raises(
+        PlanError, match=r"does not fit this model: '.*' has shape .* the plan is for"
+    ):
         Masked(other, make(model))
     assert_equal(other.state_dict(), before)
 

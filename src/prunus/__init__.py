@@ -1,8 +1,8 @@
 """prunus makes a trained PyTorch model smaller and faster at the same accuracy, with the proof.
 
-    pruned = prunus.prune(model, example_inputs, budget=prunus.Budget(macs=0.5))
-    print(pruned.report)
-    prunus.save(pruned, "small/")
+pruned = prunus.prune(model, example_inputs, budget=prunus.Budget(macs=0.5))
+print(pruned.report)
+prunus.save(pruned, "small/")
 """
 
 from prunus import criteria, errors

@@ -129,8 +129,7 @@ class Planner:
                 hint="exclude=... the layers around that line",
             )
         frozen = {
-            name: replace(self.groups[name], frozen_because=divergence.reason)
-            for name in axes
+            name: replace(self.groups[name], frozen_because=divergence.reason) for name in axes
         }
         return replace(self, groups={**self.groups, **frozen}).choose(scores)
 

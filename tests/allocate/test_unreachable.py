@@ -59,7 +59,9 @@ def test_all_missed_targets_are_named() -> None:
 
 
 def test_where_nothing_can_go_nothing_smaller_is_offered() -> None:
-    with pytest.raises(BudgetError, match=r"no group of the model may lose units\n.*\n  hint: prunus.explain"):
+    with pytest.raises(
+        BudgetError, match=r"no group of the model may lose units\n.*\n  hint: prunus.explain"
+    ):
         run({"a": 8}, Budget(macs=0.5), frozen={"a": "model output"})
 
 

@@ -1,8 +1,6 @@
-"""What the tests of the command line share: typing a command, files of a user, a saved model."""
+"""What the tests of the command line share: typing a command, and a network of a user."""
 
-import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,120 +10,88 @@ from typer.testing import CliRunner, Result
 from prunus.cli import steps
 from prunus.cli.app import app
 from prunus.cost import measure_latencies
+from prunus.records import Latency
 
-Type: TypeAlias = Callable[..., Result]
+Typed: TypeAlias = Callable[..., Result]
 
-USER = '''
-"""A user's own file."""
-
+# Eight hidden units pass one input each to the output of the same number; eight do nothing.
+NET = """
 import torch
 from torch import nn
 
 
 def build():
-    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(1, 4)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.cat([torch.eye(8), 1e-4 * torch.ones(8, 8)]))
+        model[2].weight.copy_(torch.cat([torch.eye(8), 1e-4 * torch.ones(8, 8)], dim=1))
+        model[0].bias.zero_()
+        model[2].bias.zero_()
+    return model, torch.randn(1, 8)
 
 
-def without_inputs():
-    return build()[0]
-
-
-def text():
-    return "no model"
-
-
-def fails():
-    raise KeyError("the user's own")
-
-
-class Broken(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(4, 2)
-
-    def forward(self, x):
-        raise RuntimeError("the user's forward")
-
-
-def broken():
-    return Broken(), torch.randn(1, 4)
-
-
-def not_finite():
-    model, inputs = build()
-    nn.init.constant_(model[0].weight, float("nan"))
-    return model, inputs
-
-
-def one_layer():
-    return nn.Linear(4, 2), torch.randn(1, 4)
-
-
-def batches():
-    inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-    return [(part, (part.sum(1) > 0).long()) for part in inputs.split(16)]
+def batches(items):
+    targets = torch.arange(items) % 8
+    return list(zip(torch.eye(8)[targets].split(64), targets.split(64)))
 
 
 def loaders():
-    return batches(), batches()
+    return batches(512), batches(512)
 
 
-def empty():
-    return [], []
+def few():
+    return batches(64)
+"""
 
 
-def nan():
-    return [(torch.full((4, 4), float("nan")), torch.zeros(4, dtype=torch.long))]
-'''
+@pytest.fixture(scope="session", autouse=True)
+def quick_timing() -> Iterator[None]:
+    """Time five passes: no test looks at how long they take."""
+
+    def measured(models: Any, inputs: Any, **settings: Any) -> tuple[Latency, ...]:
+        threads = settings.get("threads")
+        return measure_latencies(models, inputs, runs=5, warmup=0, threads=threads)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "measure_latencies", measured)
+        patch.setenv("COLUMNS", "80")
+        yield
 
 
-@pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let output be 80 columns wide, whatever the terminal of the tests is."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-
-@pytest.fixture(autouse=True)
-def quick_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time a few passes only: no test looks at how long they take."""
-    monkeypatch.setattr(
-        steps, "measure_latencies", lambda models, inputs, **_: QUICK(models, inputs)
-    )
-
-
-QUICK = partial(measure_latencies, runs=5, warmup=0)
-
-
-@pytest.fixture
-def run() -> Type:
-    """Type a command; an exception that is no exit is raised."""
-
-    def typed(*words: object, code: int = 0) -> Result:
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return typed
+@pytest.fixture(scope="session")
+def run() -> Typed:
+    """Type a command, and return how it ended."""
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture
-def run_json(run: Type) -> Callable[..., Any]:
-    """Type a command with --json; return what stdout holds."""
-    return lambda *words, code=0: json.loads(run(*words, "--json", code=code).stdout)
+def refused(run: Typed) -> Callable[..., str]:
+    """Type a command that ends with an error of prunus; return what it says."""
+
+    def message(*words: object) -> str:
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (1, ""), result.output
+        assert isinstance(result.exception, SystemExit), result.exception
+        assert result.stderr.startswith("error: ")
+        return result.stderr
+
+    return message
 
 
 @pytest.fixture
-def user() -> Path:
-    """A file of the user's, in the folder that the test runs in."""
-    path = Path("user.py")
-    path.write_text(USER, encoding="utf-8")
-    return path
+def net(own_folder: None) -> str:
+    """The network of a user, as it is typed."""
+    Path("net.py").write_text(NET, encoding="utf-8")
+    return "net.py:build"
 
 
 @pytest.fixture
-def small(run: Type, own_folder: None) -> Path:
-    """A saved model, cut from the untrained net:mlp."""
-    run("prune", "net:mlp", "--budget", "macs=0.5", "--out", "small")
-    return Path("small")
+def saved(run: Typed, net: str) -> Callable[[str], str]:
+    """Prune the user's network to a budget, and return the folder."""
+
+    def prune(budget: str) -> str:
+        result = run("prune", net, "--budget", budget, "--out", "small")
+        assert result.exit_code == 0, result.output
+        return "small"
+
+    return prune

@@ -2,17 +2,22 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
+import pages
 import pytest
 import typer
 
-from prunus import __version__
+import prunus
+from prunus import __version__, criteria
 from prunus.cli.app import COMMANDS, app
 from prunus.cli.errors import Exit
+from prunus.study import strategies
 
-PAGE = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text()
+PAGE = (pages.DOCS / "command_line.md").read_text(encoding="utf-8")
 
 
 def name_of(module: ModuleType) -> str:
@@ -22,11 +27,15 @@ def name_of(module: ModuleType) -> str:
 def commands_in(text: str) -> list[list[str]]:
     """Return the words of each `prunus ...` in `text`, up to a shell operator."""
     lines = text.replace("\\\n", " ").strip().splitlines()
-    return [shlex.split(line.partition("&&")[0]) for line in lines if line.startswith("prunus ")]
+    typed = [line.removeprefix("$ ").partition("&&")[0] for line in lines]
+    return [shlex.split(line, comments=True) for line in typed if line.startswith("prunus ")]
 
 
 EXAMPLES = [words for module in COMMANDS for words in commands_in(module.EXAMPLES)]
-CONSOLE = commands_in("\n".join(re.findall(r"```console\n(.*?)```", PAGE, flags=re.DOTALL)))
+BLOCKS = [block for page in pages.every() for block in pages.blocks(page)]
+CONSOLE = [
+    words for block in BLOCKS if block.language == "console" for words in commands_in(block.code)
+]
 
 
 def test_version(run):
@@ -88,3 +97,39 @@ def test_wrong_usage_is_said_and_exits_with_2(run, typed, words):
     result = run(*typed)
     assert result.exit_code == Exit.USAGE
     assert words in result.output
+
+
+# -- help -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [None, *COMMANDS], ids=lambda module: module and name_of(module))
+def test_help_fits_80_columns_and_is_whole(run, module):
+    text = run(*([name_of(module)] if module else []), "--help").stdout
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "..." not in text.replace("[ARGS]...", "")
+
+
+def test_help_names_what_there_is(run):
+    pruning, comparing = (run(name, "--help").stdout for name in ("prune", "compare"))
+    assert all(name in pruning for name in criteria.names())
+    assert all(one.name in comparing for one in strategies("channel"))
+
+
+# -- start ----------------------------------------------------------------------------------------
+
+
+def test_the_module_is_the_script():
+    words = [sys.executable, "-m", "prunus.cli", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == f"prunus {__version__}\n"
+
+
+def test_nothing_slow_is_imported_before_a_command_runs():
+    # `prunus` itself imports torch, so an empty package of that name stands in for it.
+    code = (
+        "import sys, types; root = types.ModuleType('prunus'); "
+        f"root.__path__ = [{str(Path(prunus.__file__).parent)!r}]; sys.modules['prunus'] = root; "
+        "import prunus.cli.app; print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -72,7 +72,7 @@ def test_every_replaced_phrase_is_said_somewhere() -> None:
     source = Path(prunus.__file__).parent
     files = [path for path in source.rglob("*.py") if path.parent.name != "cli"]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    assert [phrase for phrase in TYPED if phrase not in text] == []
+    assert [phrase for phrase in TYPED if phrase.removeprefix("pass ") not in text] == []
 
 
 @pytest.mark.parametrize(("error", "code"), [(ERROR, 1), (KeyboardInterrupt(), 130)])

@@ -24,7 +24,14 @@ OPTIMIZERS = {
 
 def network():
     torch.manual_seed(0)
-    layers = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4)
+    layers = (
+        nn.Linear(6, 8),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        nn.Linear(8, 8),
+        nn.Tanh(),
+        nn.Linear(8, 4),
+    )
     return nn.Sequential(*layers).double()
 
 

@@ -207,7 +207,7 @@ def positions(node: Node) -> list[Position]:
     if node.kind == "leaf":
         return [frozenset({(id(node), unit)}) for unit in range(node.size)]
     parts = [positions(part) for part in node.parts]
-    return sum(parts, []) if node.kind == "sum" else outer_product(parts)
+    return [each for part in parts for each in part] if node.kind == "sum" else outer_product(parts)
 
 
 def outer_product(parts: list[list[Position]]) -> list[Position]:

@@ -91,7 +91,7 @@ def test_a_forward_that_raises_leaves_the_model_as_it_was():
     model.drop.register_forward_pre_hook(fail)
 
     def action():
-        with pytest.raises(ItsOwn, match="^the user's words$") as caught:
+        with pytest.raises(ItsOwn, match=r"^the user's words$") as caught:
             trace(model, x)
         assert caught.value.__context__ is None
 

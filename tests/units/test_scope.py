@@ -53,7 +53,7 @@ def test_reasons_name_the_pattern_and_the_layer(graph):
 
 @pytest.mark.parametrize(("scope", "left"), [("include", []), ("exclude", ["b.0"])])
 def test_a_group_of_two_layers(scope, left):
-    """`exclude` holds a group where any of its layers is named, `include` frees it where all are."""
+    """`exclude` holds it where any of its layers is named, `include` frees it where all are."""
 
     def forward(net, x):
         return net.c(net.b(net.a[0](x) + net.a[1](x)))

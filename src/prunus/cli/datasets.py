@@ -130,8 +130,11 @@ def _of_user(text: str) -> Data:
             return Data(name=text, train=None, test=_loader(text, loader))
 
 
+_NO_LOADERS = (Iterator, Mapping, str, torch.Tensor, torch.nn.Module)
+
+
 def _loader(text: str, found: Any) -> Iterable[Any]:
-    if isinstance(found, Iterable) and not isinstance(found, Iterator | Mapping | str):
+    if isinstance(found, Iterable) and not isinstance(found, _NO_LOADERS):
         return found
     raise DataError(
         f"--data {text} returned no loader, but an object of type {type(found).__name__}",

@@ -16,6 +16,7 @@ from prunus.cli.state import load_weights
 from prunus.errors import PruneError, unknown_name
 from prunus.inputs import Inputs, device_of, to_device
 from prunus.networks import lenet, mlp, resnet
+from prunus.verify.agreement import outputs_of
 
 RECORDED = frozenset({"net", "torchvision", "timm"})
 """Sources that a saved folder may name by itself, as they run no code of anyone's choosing."""
@@ -96,7 +97,21 @@ def open_model(
             hint="--input 1x3x224x224, or let your function return (model, example_inputs)",
         )
     inputs = to_device(inputs, device_of(model))
+    if shape is not None:
+        _check_runs(text, model, inputs, shape)
     return Source(text=text, model=model, inputs=inputs, weights=weights)
+
+
+def _check_runs(text: str, model: nn.Module, inputs: Inputs, shape: Shape) -> None:
+    """Raise a PruneError where a shape that was typed is none that the model takes."""
+    try:
+        outputs_of(model, [inputs])
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        raise PruneError(
+            f"{text} does not run on inputs of shape {'x'.join(map(str, shape))}",
+            why=str(error).partition("\n")[0] or type(error).__name__,
+            hint="give the shape that it takes: --input 1x3x224x224",
+        ) from error
 
 
 # -- the networks of prunus ---------------------------------------------------------------------

@@ -127,9 +127,7 @@ def _cuts(plan: Plan) -> dict[str, _Cut]:
     return found
 
 
-def _check_state(
-    optimizer: torch.optim.Optimizer, model: nn.Module, cuts: dict[str, _Cut]
-) -> None:
+def _check_state(optimizer: torch.optim.Optimizer, model: nn.Module, cuts: dict[str, _Cut]) -> None:
     parameters = dict(model.named_parameters())
     for name, cut in ((name, cut) for name, cut in cuts.items() if name in parameters):
         for key, value in optimizer.state.get(parameters[name], {}).items():

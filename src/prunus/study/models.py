@@ -47,7 +47,7 @@ def weigh(model: nn.Module, plan: Plan, *, folder: Path, report: Report | None =
     """Return the bytes of the files of a model, which are written below `folder` and removed."""
     with on_disk(f"'{folder}' could not be written"):
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder) as temporary:
+        with TemporaryDirectory(dir=folder, prefix=".") as temporary:
             write(temporary, model=model, plan=plan, report=report)
             return _size(Path(temporary))
 

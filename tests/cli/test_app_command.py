@@ -33,9 +33,8 @@ def commands_in(text: str) -> list[list[str]]:
 
 EXAMPLES = [words for module in COMMANDS for words in commands_in(module.EXAMPLES)]
 BLOCKS = [block for page in pages.every() for block in pages.blocks(page)]
-CONSOLE = [
-    words for block in BLOCKS if block.language == "console" for words in commands_in(block.code)
-]
+SHOWN = [block.code for block in BLOCKS if block.language == "console"]
+CONSOLE = [words for code in SHOWN for words in commands_in(code)]
 
 
 def test_version(run):

@@ -62,3 +62,8 @@ def test_typed_again_it_shows_what_is_there(run, study):
 def test_what_cannot_end_is_refused_before_it_begins(refused, net, more, words):
     start = ("compare", net, "--data", "net.py:loaders", "--budget", "units=0.5", *TINY)
     assert words in refused(*start, *more)
+
+
+def test_another_study_does_not_go_into_its_folder(refused, study):
+    folder, _ = study
+    assert "another study" in refused(*typed(folder), "--margin", "0.5")

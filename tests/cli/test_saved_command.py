@@ -96,3 +96,23 @@ def test_the_dense_weights_are_asked_for(refused, run):
     run("prune", "net:mlp", "--budget", "macs=0.9", "--out", "small", *dense)
     message = refused("verify", "small", "--data", "digits")
     assert "hint: --weights dense.safetensors" in message
+
+
+def test_a_model_is_not_written_over_the_one_it_is_cut_from(refused, run):
+    run("prune", "net:mlp", "--budget", "macs=0.9", "--out", "small")
+    message = refused("prune", "small", "--budget", "macs=0.5", "--out", "small")
+    assert "'small' cannot hold a model that was cut from the one in it" in message
+
+
+def test_a_folder_has_weights_of_its_own(refused, run):
+    run("prune", "net:mlp", "--budget", "macs=0.9", "--out", "small")
+    message = refused("prune", "small", "--budget", "macs=0.5", "--weights", "dense.safetensors")
+    assert "'small' has weights of its own" in message
+
+
+def test_zeros_are_no_speed(run, net):
+    budget = ("--granularity", "weight", "--budget", "sparsity=0.5")
+    assert run("prune", net, *budget, "--out", "zeros").exit_code == 0
+    shown = run("bench", "zeros", "--dense", net, "--seconds", "0").stdout
+    assert "zeros only" in shown
+    assert "faster" not in shown

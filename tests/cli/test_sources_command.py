@@ -93,3 +93,83 @@ def test_weights_are_read_as_pytorch_writes_them(run):
     torch.save(model.state_dict(), "dense.pt")
     build("nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.randn(1, 4)")
     assert run("prune", "mine.py:build", *BUDGET, "--weights", "dense.pt").exit_code == 0
+
+
+# -- broken things of the user's ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("[]", "the data yield no batch"),
+        ("[(torch.full((5, 4), torch.nan), torch.zeros(5).long())]", "of batch 1 are not finite"),
+        ("iter([])", "returned no loader, but an object of type list_iterator"),
+        ("[3]", "batch 1 is a int, not a pair"),
+    ],
+)
+def test_data_that_cannot_be_read(refused, data, words):
+    model = build("nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))", data)
+    assert words in refused("prune", model, *BUDGET, "--data", "mine.py:data")
+
+
+def test_one_loader_is_not_trained_on(refused, net):
+    message = refused("prune", net, *BUDGET, "--data", "net.py:few", "--recover", "1")
+    assert "--data net.py:few has no data to train on" in message
+    assert "hint: let it return two" in message
+
+
+def test_a_file_that_is_no_python(run):
+    Path("mine.py").write_text("x = (")
+    assert isinstance(run("inspect", "mine.py:build").exception, SyntaxError)
+
+
+def test_a_forward_that_raises(run):
+    model = build("Broken(), torch.zeros(1, 4)")
+    text = Path("mine.py").read_text()
+    raises = "class Broken(nn.Linear):\n    def forward(self, x):\n        raise KeyError('mine')\n"
+    text = text.replace("def build", raises + "\n\ndef build").replace("Broken(),", "Broken(4, 2),")
+    Path("mine.py").write_text(text)
+    assert isinstance(run("inspect", model).exception, KeyError)
+
+
+def test_weights_that_are_not_finite(refused):
+    model = build("nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.zeros(1, 4)")
+    state = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).state_dict()
+    state["0.weight"][0, 0] = torch.nan
+    torch.save(state, "dense.pt")
+    assert "are NaN or infinite" in refused("prune", model, *BUDGET, "--weights", "dense.pt")
+
+
+def test_a_model_with_nothing_to_cut(refused):
+    message = refused("prune", build("nn.Linear(4, 2), torch.zeros(1, 4)"), *BUDGET)
+    assert "no group of the model may lose units" in message
+    assert "prunus inspect MODEL" in message
+
+
+def test_a_file_may_import_its_neighbours(run):
+    Path("neighbour.py").write_text("WIDTH = 6\n")
+    build("nn.Linear(4, neighbour.WIDTH), torch.zeros(1, 4)")
+    Path("mine.py").write_text("import neighbour\n" + Path("mine.py").read_text())
+    assert run("inspect", "mine.py:build").exit_code == 0
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_weights_that_were_cut_short(refused, run, net, suffix):
+    run("prune", net, *BUDGET, "--weights", "whole.safetensors", "--dense-epochs", "1",
+        "--data", "net.py:loaders")  # fmt: skip
+    torch.save({"weight": torch.zeros(64)}, "whole.pt")
+    content = Path(f"whole.{suffix}").read_bytes()
+    Path(f"cut.{suffix}").write_bytes(content[:-30])
+    assert f"cut.{suffix}'" in refused("prune", net, *BUDGET, "--weights", f"cut.{suffix}")
+
+
+def test_a_checkpoint_that_is_no_state_dict(refused, net):
+    torch.save({"epoch": 3, "state": {}}, "checkpoint.pt")
+    message = refused("prune", net, *BUDGET, "--weights", "checkpoint.pt")
+    assert "what is not a tensor in it: epoch, state" in message
+
+
+def test_a_width_can_be_asked_for(run):
+    narrow, wide = (run("inspect", f"net:resnet:{width}", "--json").stdout for width in (8, 16))
+    assert '"units": 8,' in narrow
+    assert '"units": 8,' not in wide

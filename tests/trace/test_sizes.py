@@ -61,8 +61,10 @@ def test_arithmetic_is_that_of_ints_and_is_remembered(value, other, symbol):
 def test_minus_is_remembered_and_undone_by_another():
     tagged = size_of(fresh(8))
 
-    assert (-tagged, -(-tagged), (-tagged).origin.operator) == (-8, 8, "-")
-    assert (-(-tagged)).origin is tagged.origin
+    minus = -tagged
+
+    assert (minus, -minus, minus.origin.operator) == (-8, 8, "-")
+    assert (-minus).origin is tagged.origin
 
 
 def test_literals_have_no_origin():

@@ -84,7 +84,7 @@ def _unpickled(path: Path) -> Mapping[str, Any]:
     """Read what torch.save wrote; only tensors and plain containers of them are let in."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - whatever a broken file makes of its parser
+    except Exception as error:  # of any kind: it is what a broken file makes of a parser
         raise SaveError(
             f"'{path}' could not be read as weights",
             why="it is no state dict that torch.save wrote, or was cut short; nothing but tensors "

@@ -15,7 +15,7 @@ from prunus.inputs import Inputs, Loss, device_of
 from prunus.study.facts import facts_of
 from prunus.study.memory import ScoreMemory
 from prunus.study.reading import Calibration, Seeded
-from prunus.study.records import Failure, Run, Study
+from prunus.study.records import Facts, Failure, Run, Study
 from prunus.study.results import Results, open_results
 from prunus.study.run import run
 from prunus.study.scratch import check_forgettable
@@ -155,14 +155,15 @@ def _finished(setting: Setting, jobs: Sequence[Job], results: Results, progress:
     pending = [job for job in jobs if job.key not in done]
     for number, job in enumerate(pending, start=len(jobs) - len(pending)):
         progress(number, len(jobs), str(job))
-        results.append(_outcome(setting, job, memory))
+        results.append(_outcome(setting, job, memory, results.study.facts))
     progress(len(jobs), len(jobs), "")
     return results.study
 
 
-def _outcome(setting: Setting, job: Job, memory: ScoreMemory) -> Run | Failure:
+def _outcome(setting: Setting, job: Job, memory: ScoreMemory, facts: Facts) -> Run | Failure:
+    dense_file_bytes = facts.dense["file_bytes"]
     try:
-        return run(setting, job, score_bytes=memory(job))
+        return run(setting, job, score_bytes=memory(job), dense_file_bytes=dense_file_bytes)
     except BudgetError as error:
         return Failure(**setting.aim(job), what=error.what, why=error.why, hint=error.hint)
 

@@ -13,8 +13,7 @@ from torch import nn
 from prunus._version import __version__
 from prunus.cost import count
 from prunus.cost.counted import stored_tensors
-from prunus.records import Plan
-from prunus.study.models import weigh
+from prunus.study.models import weigh_dense
 from prunus.study.records import Facts
 from prunus.study.setting import Job, Setting
 
@@ -49,31 +48,29 @@ def facts_of(setting: Setting, jobs: Sequence[Job], title: str) -> Facts:
 
 def _dense(setting: Setting, job: Job) -> dict[str, Any]:
     cost = count(setting.dense, macs=setting.planner(setting.dense, job).costs.macs({}))
-    whole = Plan(job.strategy.granularity, {}, {})
     return {
         "params": cost.params,
         "nonzero": cost.nonzero,
         "macs": cost.macs,
         "bytes": cost.bytes,
-        "file_bytes": weigh(setting.dense, whole, folder=setting.folder),
+        "file_bytes": weigh_dense(setting.dense, folder=setting.folder),
         "accuracy": setting.dense_N.double().mean().item(),
     }
 
 
 def _settings(setting: Setting, jobs: Sequence[Job]) -> dict[str, Any]:
-    budgets: dict[str, list[str]] = {}
-    for job in jobs:
-        known = budgets.setdefault(job.strategy.granularity, [])
-        known += [] if str(job.budget) in known else [str(job.budget)]
+    budgets: dict[str, dict[str, None]] = {}
+    for granularity, _, budget, _ in (job.key for job in jobs):
+        budgets.setdefault(granularity, {})[budget] = None
     loss = setting.loss
     return {
         "strategies": {f"{job.key[0]} {job.key[1]}": repr(job.strategy) for job in jobs},
-        "budgets": budgets,
+        "budgets": {granularity: tuple(these) for granularity, these in budgets.items()},
         "metric": setting.metric_name,
         "loss": repr(loss) if isinstance(loss, nn.Module) else _name(loss),
         "batches": setting.batches,
-        "include": setting.include,
-        "exclude": list(setting.exclude),
+        "include": None if setting.include is None else tuple(setting.include),
+        "exclude": tuple(setting.exclude),
     }
 
 

@@ -31,7 +31,7 @@ class Run:
         nonzero: Of them not zero.
         macs: Of one forward pass at the example inputs.
         bytes: As stored.
-        file_bytes: Of the saved files.
+        file_bytes: Of the file of the weights.
         latency: Median milliseconds of one batch.
         latency_dense: The same of the dense model, measured in turns with it.
         score_seconds: To score and choose.

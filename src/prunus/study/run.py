@@ -15,7 +15,7 @@ from prunus.cost import count, measure_latencies
 from prunus.masks import Masked
 from prunus.records import Plan
 from prunus.recover import reestimate_batch_norm
-from prunus.study.models import keep
+from prunus.study.models import keep, weigh
 from prunus.study.penalise import penalised
 from prunus.study.reading import Seeded, seeded
 from prunus.study.records import Run
@@ -39,8 +39,14 @@ class _Made:
     recover_seconds: float
 
 
-def run(setting: Setting, job: Job, *, score_bytes: int | None) -> Run:
+def run(setting: Setting, job: Job, *, score_bytes: int | None, dense_file_bytes: int) -> Run:
     """Do one run, and keep its model where its tensors are smaller than the dense ones.
+
+    Args:
+        setting: What all runs share.
+        job: What this one is.
+        score_bytes: From `ScoreMemory`.
+        dense_file_bytes: Of the dense model; zeroed weights leave the file as large as it was.
 
     Raises:
         BudgetError: No plan meets the budget.
@@ -55,7 +61,9 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None) -> Run:
     )
     cost = count(model, macs=report.after.macs)
     dense, small = measure_latencies([setting.dense, model], setting.timed, runs=_TIMED_RUNS)
-    folder, file_bytes = keep(made.pruned, job=job, folder=setting.folder, comparison=comparison)
+    folder = None
+    if made.pruned.plan.tensors:
+        folder = keep(made.pruned, job=job, folder=setting.folder, comparison=comparison)
     return Run(
         **setting.aim(job),
         needs=job.strategy.needs,
@@ -68,7 +76,7 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None) -> Run:
         nonzero=cost.nonzero,
         macs=cost.macs,
         bytes=cost.bytes,
-        file_bytes=file_bytes,
+        file_bytes=weigh(setting.folder / folder) if folder else dense_file_bytes,
         latency=small.median,
         latency_dense=dense.median,
         score_seconds=made.score_seconds,

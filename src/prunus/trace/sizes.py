@@ -9,7 +9,7 @@ literal in the user's source.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -45,9 +45,15 @@ class Attribute:
 
 @dataclass(frozen=True)
 class DimSize:
-    """A size that a tensor gave of itself, in `x.shape` or `x.size(1)`."""
+    """A size that a tensor gave of itself, in `x.shape` or `x.size(1)`.
+
+    Attributes:
+        node: The extent whose size it is.
+        claims: Takes what the user's code assumes of it.
+    """
 
     node: Node
+    claims: "list[Claim]" = field(default_factory=list, compare=False)
 
     def used_as_number(self, where: str) -> None:
         """Note that the value enters a computation, which a cut would change."""
@@ -88,7 +94,7 @@ class TaggedInt(int):
     def __eq__(self, other: object) -> bool:
         equal = int(self) == other
         if equal and isinstance(other, TaggedInt):
-            _must_stay_equal(self.origin, other.origin)
+            _must_stay_equal(int(self), self.origin, other.origin)
         return equal
 
     def __ne__(self, other: object) -> bool:
@@ -185,6 +191,7 @@ class Claim:
     origin: Origin | None
     value: int
     where: str
+    what: str = "is computed from other sizes"
 
 
 def bind(size: int, node: Node) -> Claim:
@@ -199,11 +206,13 @@ def bind(size: int, node: Node) -> Claim:
     return claim
 
 
-def _must_stay_equal(one: "Origin", other: "Origin") -> None:
-    """The user's code compares an attribute with the size of a dim, as in an assertion."""
-    for attribute, dim in ((one, other), (other, one)):
-        if isinstance(attribute, Attribute) and isinstance(dim, DimSize):
-            _bind(attribute, dim.node, user_line())
+def _must_stay_equal(value: int, one: "Origin", other: "Origin") -> None:
+    """The user's code compares the size of a dim with an attribute or another, and goes by it."""
+    match one, other:
+        case (DimSize() as dim, compared) | (compared, DimSize() as dim):
+            claim = Claim(dim.node, compared, value, user_line(), "is compared with another")
+            _bind(compared, dim.node, claim.where)
+            dim.claims.append(claim)
 
 
 def follows_the_inputs(size: int) -> bool:
@@ -271,7 +280,8 @@ def settle(claims: Sequence[Claim]) -> None:
         literals = [claim for claim in failed if claim.origin is None]
         for claim in literals or failed:
             _freeze_sides(claim)
-        open_claims = [claim for claim in open_claims if claim not in (literals or failed)]
+        done = set(map(id, literals or failed))
+        open_claims = [claim for claim in open_claims if id(claim) not in done]
 
 
 def _holds(claim: Claim) -> bool:
@@ -279,7 +289,7 @@ def _holds(claim: Claim) -> bool:
 
 
 def _freeze_sides(claim: Claim) -> None:
-    what = "is a literal" if claim.origin is None else "is computed from other sizes"
+    what = "is a literal" if claim.origin is None else claim.what
     reason = f"size {claim.value} {what} at {claim.where}"
     freeze(claim.node, reason)
     for node in _nodes_in(claim.origin):

@@ -101,8 +101,10 @@ class SizeWatcher(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             shape = tensor.shape
         nodes = self.nodes(tensor)
-        tagged = (TaggedInt(size, DimSize(node)) for size, node in zip(shape, nodes, strict=True))
-        return torch.Size(tagged)
+        origins = (DimSize(node, self.claims) for node in nodes)
+        return torch.Size(
+            TaggedInt(size, origin) for size, origin in zip(shape, origins, strict=True)
+        )
 
 
 _SHAPE = Tensor.shape.__get__  # type: ignore[attr-defined]

@@ -1,0 +1,105 @@
+"""What strategies are, and which of them a study runs."""
+
+import pytest
+
+from prunus.allocate import Uniform
+from prunus.criteria.random import Random
+from prunus.errors import BudgetError, CriterionError, PlanError, StudyError
+from prunus.study.strategy import Strategy, chosen, scratch, strategies
+from prunus.train.penalties import PENALTIES, GroupLasso
+
+SEVEN = ["random", "magnitude", "gradient", "taylor", "l1", "l2", "group-lasso"]
+
+
+def test_the_strategies_that_ship() -> None:
+    assert [strategy.name for strategy in strategies("channel")] == SEVEN
+    assert [strategy.name for strategy in strategies("weight")] == SEVEN[:-1]
+
+
+def test_at_one_granularity_all_share_one_allocation() -> None:
+    for granularity in ("channel", "weight"):
+        assert len({strategy.allocation for strategy in strategies(granularity)}) == 1
+        assert {strategy.granularity for strategy in strategies(granularity)} == {granularity}
+
+
+def test_penalised_ones_are_named_as_their_penalty() -> None:
+    for strategy in strategies("channel"):
+        assert isinstance(strategy.penalty, PENALTIES.get(strategy.name, type(None)))
+
+
+def test_what_each_needs() -> None:
+    needs = {strategy.name: strategy.needs for strategy in strategies("channel")}
+
+    assert needs["random"] == needs["magnitude"] == ()
+    assert needs["gradient"] == needs["taylor"] == ("data", "labels")
+    assert needs["l1"] == needs["group-lasso"] == ("data", "labels", "training")
+
+
+def test_kinds() -> None:
+    kinds = {strategy.name: strategy.kind for strategy in chosen(None, "channel")}
+
+    assert kinds.pop("random") == "control"
+    assert kinds.pop("scratch") == "scratch"
+    assert set(kinds.values()) == {"pruned"}
+
+
+def test_a_criterion_with_a_seed_gets_that_of_the_run() -> None:
+    random, magnitude = strategies("channel")[:2]
+
+    assert random.criterion_for(3) == Random(seed=3)
+    assert magnitude.criterion_for(3) == magnitude.criterion_for(4)
+
+
+def test_both_controls_are_added_where_they_are_missing() -> None:
+    assert [s.name for s in chosen(["taylor"], "channel")] == ["taylor", "random", "scratch"]
+    assert [s.name for s in chosen(["random"], "weight")] == ["random", "scratch"]
+
+
+def test_a_random_choice_of_ones_own_is_a_control() -> None:
+    own = Strategy(name="dice", criterion=Random(seed=9), allocation=Uniform())
+
+    assert chosen([own], "channel") == (own, scratch("channel"))
+
+
+def test_strategies_of_another_granularity_are_left_out() -> None:
+    weight = Strategy(name="zeros", granularity="weight", allocation="global")
+
+    assert [s.name for s in chosen([weight, "l1"], "channel")] == ["l1", "random", "scratch"]
+    assert [s.name for s in chosen([weight], "weight")] == ["zeros", "random", "scratch"]
+
+
+def test_what_ships_at_another_granularity_only_is_left_out() -> None:
+    assert [s.name for s in chosen(["group-lasso", "l2"], "weight")] == ["l2", "random", "scratch"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["tailor"], "there is no strategy 'tailor'\n.*\n  hint: did you mean 'taylor'"),
+        (["l1", "l1"], "two strategies at granularity 'channel' are named 'l1'"),
+        ([Strategy(name="scratch")], "are named 'scratch'"),
+        ([Strategy(name="random")], "are named 'random'"),
+    ],
+)
+def test_names_that_cannot_be(given: list[str | Strategy], words: str) -> None:
+    with pytest.raises(StudyError, match=words):
+        chosen(given, "channel")
+
+
+@pytest.mark.parametrize(
+    ("field", "kind", "words"),
+    [
+        ("criterion", CriterionError, "did you mean 'magnitude'"),
+        ("allocation", BudgetError, "there is no allocation 'magnitud'"),
+        ("granularity", PlanError, "there is no granularity 'magnitud'"),
+    ],
+)
+def test_a_strategy_is_checked_when_it_is_made(
+    field: str, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        Strategy(name="own", **{field: "magnitud"})
+
+
+def test_a_penalised_random_choice_is_no_control() -> None:
+    assert Strategy(name="own", criterion="random", penalty=GroupLasso()).kind == "pruned"

@@ -1,0 +1,96 @@
+"""The demo on a small scale: trained, compared, taken home, loaded in a fresh process."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from prunus.allocate import Budget
+from prunus.demo import BEST, DENSE, SETUPS, DemoResult, Setup, demo, setup_of
+from prunus.errors import DataError, VerifyError
+from prunus.save import read, read_manifest
+
+pytest.importorskip(
+    "sklearn", reason="the digits come with scikit-learn: pip install prunus[train]"
+)
+pytest.importorskip("plotly", reason="the report needs plotly: pip install prunus[report]")
+
+SMALL = replace(
+    setup_of("digits"),
+    width=4,
+    batch_size=128,
+    dense_epochs=2,
+    recipe=replace(setup_of("digits").recipe, epochs=2),
+    budgets={"channel": [Budget(macs=0.5)]},
+    seeds=(0,),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
+    return demo(tmp_path_factory.mktemp("demo"), setup=SMALL)
+
+
+def test_everything_lies_in_the_folder(finished: DemoResult) -> None:
+    names = {"results.jsonl", "report.html", "report.md", BEST, DENSE}
+
+    assert names <= {path.name for path in finished.folder.iterdir()}
+
+
+def test_all_strategies_ran(finished: DemoResult) -> None:
+    assert [run.strategy for run in finished.study.runs] == [
+        "random", "magnitude", "gradient", "taylor", "l1", "l2", "group-lasso", "scratch",
+    ]  # fmt: skip
+
+
+def test_the_network_that_was_taken_home_is_the_one_that_was_measured(
+    finished: DemoResult,
+) -> None:
+    network = read(finished.folder / BEST, model=SMALL.network())
+
+    assert sum(p.numel() for p in network.parameters()) == finished.run.params
+    assert finished.comparison.after == finished.run.accuracy
+    assert read_manifest(finished.folder / BEST).extra["run"]["strategy"] == finished.run.strategy
+
+
+def test_a_finished_demo_is_quick_and_the_same(finished: DemoResult) -> None:
+    steps: list[tuple[int, int, str]] = []
+
+    again = demo(finished.folder, setup=SMALL, progress=lambda *step: steps.append(step))
+
+    assert steps == [(0, 0, "train the dense network"), (8, 8, "")]
+    assert again.study == finished.study
+    assert again.run == finished.run
+
+
+def test_threads_are_given_back(finished: DemoResult) -> None:
+    assert finished.study.facts.threads == SMALL.threads
+    assert torch.get_num_threads() == 1
+
+
+def test_a_network_that_was_exchanged_is_found(tmp_path: Path) -> None:
+    first = demo(tmp_path, setup=SMALL)
+    results = tmp_path / "results.jsonl"
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    for line in lines[1:]:
+        line["run"]["folder"] = "models/channel-scratch-macs=0.5-0"
+    results.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    if first.run.accuracy != first.study.runs[-1].accuracy:
+        with pytest.raises(VerifyError, match="does not predict what was measured"):
+            demo(tmp_path, setup=SMALL)
+
+
+def test_an_unknown_demo() -> None:
+    with pytest.raises(DataError, match=r"there is no demo 'digit'\n.*\n  hint: did you mean 'dig"):
+        setup_of("digit")
+
+
+@pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
+def test_setups_compare_at_three_budgets_with_three_seeds(setup: Setup) -> None:
+    assert {len(budgets) for budgets in setup.budgets.values()} == {3}
+    assert set(setup.budgets) == {"channel", "weight"}
+    assert len(setup.seeds) == 3
+    assert setup.recipe.epochs >= 2

@@ -127,8 +127,9 @@ def test_weights_that_are_not_finite():
 
 @pytest.mark.parametrize("criterion", ["gradient", "taylor"])
 def test_a_criterion_that_needs_data(criterion):
-    with pytest.raises(CriterionError, match="data"):
+    with pytest.raises(CriterionError, match="needs data and loss, but none was given") as caught:
         chosen(nn.Sequential(linear(6, 8), linear(8, 4)), criterion=criterion)
+    assert caught.value.hint == "pass data=loader, loss=nn.CrossEntropyLoss()"
 
 
 def test_scores_are_those_of_the_weights_as_they_are_now():

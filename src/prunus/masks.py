@@ -81,8 +81,7 @@ class Masked:
         """Put the values back that were there before, and stop holding."""
         self.release()
         with torch.no_grad():
-            pairs = zip(self._removals, self._values, strict=True)
-            for (parameter, removal), values in reversed(list(pairs)):
+            for (parameter, removal), values in zip(self._removals, self._values, strict=True):
                 removal.restore(parameter, values)
 
     def __enter__(self) -> Self:

@@ -154,6 +154,15 @@ def test_a_product_of_attributes_is_followed_into_its_factors():
     assert not dim.node.frozen
 
 
+def test_a_literal_factor_freezes_itself_alone():
+    (heads, h), node = attribute(3), fresh(12)
+    settled(h * 4, node)
+
+    assert node.parts[0] is heads.node
+    assert not heads.node.frozen
+    assert next(iter(node.parts[1].frozen)).startswith("size 4 is a literal at test_sizes.py:")
+
+
 def test_a_sum_of_attributes_is_followed_into_its_terms():
     (one, a), (other, b), node = attribute(3), attribute(4), fresh(7)
     settled(a + b, node)

@@ -56,6 +56,7 @@ def test_what_reads_a_unit_is_told_from_what_makes_it(residual):
     assert roles["a.weight", 0] == (True, False)
     assert roles["b.weight", 1] == (False, True)
     assert roles["norm.weight", 0] == (True, False)
+    assert roles["norm.running_mean", 0] == (False, False)
 
 
 def index_of(group):

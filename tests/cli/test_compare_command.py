@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import NET
+from user_net import NET
 
 TINY = ("--seeds", "1", "--recover", "1", "--dense-epochs", "1", "--strategies", "magnitude")
 

@@ -127,3 +127,34 @@ def test_what_forward_shares_stays_one_object():
 
     assert model.one is model.other
     assert model.one == []
+
+
+class Merging(nn.Module):
+    """Adds an adapter to its weights in `eval`, and takes it out in `train`, as LoRA does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8, bias=False), nn.Linear(8, 4)
+        self.merged = False
+        self.adapter = nn.Parameter(torch.ones(8, 6))
+
+    def train(self, mode=True):  # noqa: FBT002 - as in nn.Module
+        if self.merged == mode:
+            self.a.weight.data += -self.adapter if mode else self.adapter
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x):
+        weight = self.a.weight + (0 if self.merged else self.adapter)
+        return self.b(nn.functional.linear(x, weight))
+
+
+@pytest.mark.parametrize("action", [trace, lambda m, x: prune(m, x, budget=Budget(units=0.5))])
+def test_train_and_eval_of_the_model_are_not_called(action):
+    model, x = Merging(), torch.randn(2, 6)
+    before = model.a.weight.clone()
+    action(model, x)
+
+    assert torch.equal(model.a.weight, before)
+    assert model.training
+    assert not model.merged

@@ -181,8 +181,8 @@ def accuracies(study: Study) -> Iterator[RenderableType]:
             (name, *(_cell(cells.get((name, point))) for point in points)) for name in strategies
         ]
         yield table(granularity, *(point.budget for point in points), rows=rows, right=True)
+        yield ""
     facts = study.facts
-    yield ""
     yield (
         f"Accuracy after recovery; {percent(facts.dense['accuracy'])} dense, on {facts.items:,} "
         f"test items. ± is the 95 % interval over {seeds_of(len(facts.seeds))}. Against the "

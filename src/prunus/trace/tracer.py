@@ -14,12 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunus.errors import TraceError
 from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
-from prunus.modes import mode
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
 from prunus.trace.call import Dims, fixed
 from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.record import Recorder
+from prunus.trace.restore import flagged
 from prunus.trace.sizes import settle, tagged
 from prunus.trace.watch import SizeWatcher
 
@@ -181,7 +181,7 @@ def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
         _FAKE_TENSOR_LOG.disabled = True
         # Which fused attention runs depends on widths and masks; this one always does.
         with (
-            mode(model, training=training),
+            flagged(model, training=training),
             torch.no_grad(),
             torch.random.fork_rng(devices=[]),
             sdpa_kernel(SDPBackend.MATH),

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 
 from prunus.errors import VerifyError
 from prunus.inputs import Inputs, call, map_tensors, tensors_in
-from prunus.modes import mode
 from prunus.records import Agreement
-from prunus.trace.restore import as_it_was
+from prunus.trace.restore import as_it_was, flagged
 
 # Largest difference, relative to the largest output, that rounding explains: a cut changes the
 # order in which a sum is taken.
@@ -22,7 +21,7 @@ def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]
     Every run starts from the same random state; afterwards that and the model are what they were.
     """
     results = []
-    with mode(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with flagged(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         for inputs in batches:
             torch.manual_seed(0)
             with as_it_was(model, buffers=True):

@@ -7,11 +7,12 @@ says what it does in forward, with the sizes taken from where real code takes th
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Case, conv, numbers, weight
-from test_rules import check_contract, replaced  # noqa: F401 - a fixture
+from test_rules import backwards, check_contract, replaced  # noqa: F401 - `replaced` is a fixture
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,14 +34,16 @@ def widen(parts: Parts, channels: int, pick: int) -> Made:
 
 
 def grouped(parts: Parts, channels: int, pick: int) -> Made:
-    groups = [g for g in (2, 3, 4, channels) if channels % g == 0][pick % 2]
+    divisors = [g for g in (2, 3, 4, channels) if channels % g == 0]
+    groups = divisors[pick % len(divisors)]
     outputs = groups * (1 + pick % 3)
     name = layer(parts, conv(channels, outputs, groups=groups))
     return outputs, lambda net, x, past: getattr(net, name)(x)
 
 
 def activation(parts: Parts, channels: int, pick: int) -> Made:
-    every = torch.relu, torch.sigmoid, torch.tanh, F.gelu, torch.exp, lambda x: x.clamp(min=0.2)
+    grown, held = lambda x: x.clamp(max=1).exp(), lambda x: x.clamp(min=0.2)
+    every = torch.relu, torch.sigmoid, torch.tanh, F.gelu, grown, held
     return channels, lambda net, x, past: every[pick % len(every)](x)
 
 
@@ -57,12 +60,9 @@ def norm(parts: Parts, channels: int, pick: int) -> Made:
 
 
 def shortcut(parts: Parts, channels: int, pick: int) -> Made:
-    def step(net: Any, x: Tensor, past: list[Tensor]) -> Tensor:
-        alike = [y for y in past if y.shape == x.shape]
-        y = alike[pick % len(alike)] if alike else x
-        return x + y if pick % 2 else x * y
-
-    return channels, step
+    alike = [place for place, width in enumerate(parts["widths"]) if width == channels]
+    place = alike[pick % len(alike)]
+    return channels, lambda net, x, past: x + past[place] if pick % 2 else x * past[place]
 
 
 def join(parts: Parts, channels: int, pick: int) -> Made:
@@ -154,12 +154,14 @@ recipes = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 59)), min_si
 
 def network(recipe: list[tuple[Callable[..., Made], int]]) -> Case:
     """Return the model of a recipe: a stem, its steps, a pooled head."""
-    parts: Parts = {"stem": conv(3, 6)}
+    parts: Parts = {"stem": conv(3, 6), "widths": [6]}
     channels, steps = 6, []
     for make, pick in recipe:
         if channels > 3:
             channels, step = make(parts, channels, pick)
             steps.append(step)
+            parts["widths"].append(channels)
+    del parts["widths"]
     parts["head"] = conv(channels, 2, 1)
 
     def forward(net: Any, x: Tensor) -> Tensor:
@@ -175,3 +177,12 @@ def network(recipe: list[tuple[Callable[..., Made], int]]) -> Case:
 @given(recipe=recipes)
 def test_whatever_can_be_pruned_is_masked_equal(recipe):
     check_contract(network(recipe))
+
+
+def test_a_wrong_rule_is_found(replaced):  # noqa: F811
+    recipe = [(activation, 2), (join, 0), (norm, 0)]
+    check_contract(network(recipe))
+
+    replaced("cat", backwards)
+    with pytest.raises(AssertionError, match="not close"):
+        check_contract(network(recipe))

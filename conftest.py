@@ -6,12 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from torch import nn
 
 import prunus
 
-settings.register_profile("prunus", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile(
+    "prunus",
+    deadline=None,
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],  # no test depends on time
+)
 settings.load_profile("prunus")
 torch.set_num_threads(1)
 

@@ -7,8 +7,9 @@ third writes one bit per unit.
 Bits sort as the floats do, except that negative floats sort in reverse and that -0.0 is not 0.0.
 The first is put right in the counts, not in the scores; the second by adding 0.0.
 
-Cost: O(units) time in three passes over the scores; memory for one piece and, per group, the
-buckets in use.
+Cost: O(units) time in three passes over the scores, the first two of which count as many groups
+at a time as PyTorch may use threads; memory for a piece a thread and, per group, the buckets in
+use.
 
 Source: radix select, as in Alabi et al., "Fast K-selection Algorithms for Graphics Processing
 Units", 2012, doi:10.1145/2133803.2345676. Differs: two digits of 16 bits, and each group has a
@@ -17,7 +18,9 @@ most that it gives up.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +32,7 @@ from prunus.records import Kept
 Piece: TypeAlias = npt.NDArray[np.float32]
 
 _DIGITS = 2**16
-_16, _LOWER = np.uint32(16), np.uint32(_DIGITS - 1)
+_16 = np.uint32(16)
 _NEGATIVE = 2**15  # the upper half of a negative number is at least this
 
 
@@ -54,11 +57,21 @@ def lowest(
         scores: Per group, a call that yields its scores from the start, none of them NaN.
         most: Per group, how many of its units may go at most.
     """
-    upper = {name: _Histogram.upper(pieces()) for name, pieces in scores.items()}
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        return _lowest(remove, scores, most, threads)
+
+
+def _lowest(
+    remove: int,
+    scores: Mapping[str, Callable[[], Iterable[Piece]]],
+    most: Mapping[str, int],
+    threads: ThreadPoolExecutor,
+) -> dict[str, Cut]:
+    upper = _per_group(_Histogram.upper, scores, threads)
     bucket = _crossing(upper, dict.fromkeys(scores, 0), most, remove)
     before = {name: upper[name].up_to(bucket - 1) for name in scores}
 
-    lower = {name: _Histogram.lower(pieces(), bucket) for name, pieces in scores.items()}
+    lower = _per_group(partial(_Histogram.lower, bucket=bucket), scores, threads)
     last = _crossing(lower, before, most, remove)
     below = {name: before[name] + lower[name].up_to(last - 1) for name in scores}
 
@@ -67,7 +80,7 @@ def lowest(
     for name in scores:
         if below[name] > most[name]:  # it holds back: its own cut lies lower
             alone = {name: scores[name]}
-            cuts |= lowest(most[name], scores=alone, most=most) if most[name] else {}
+            cuts |= _lowest(most[name], alone, most, threads) if most[name] else {}
             continue
         equal = lower[name].up_to(last) - lower[name].up_to(last - 1)
         ties = min(equal, most[name] - below[name], left)
@@ -135,8 +148,7 @@ class _Histogram:
     def lower(cls, pieces: Iterable[Piece], bucket: int) -> "_Histogram":
         """Count the lower halves of the scores whose upper half is `bucket`."""
         half = _upper_half(bucket)
-        scores = (_bits(score) for score in pieces)
-        count = _count(bits[bits >> _16 == half] & _LOWER for bits in scores)
+        count = _count(_inside(score, half) for score in pieces)
         return cls._of(count[::-1] if half >= _NEGATIVE else count)
 
     @classmethod
@@ -148,6 +160,15 @@ class _Histogram:
         """Return how many scores have a digit of at most `digit`."""
         place = int(np.searchsorted(self.digits, digit, side="right"))
         return int(self.totals[place - 1]) if place else 0
+
+
+def _per_group(
+    count: Callable[[Iterable[Piece]], _Histogram],
+    scores: Mapping[str, Callable[[], Iterable[Piece]]],
+    threads: ThreadPoolExecutor,
+) -> dict[str, _Histogram]:
+    counted = threads.map(lambda pieces: count(pieces()), scores.values())
+    return dict(zip(scores, counted, strict=True))
 
 
 def _crossing(
@@ -178,6 +199,14 @@ def _count(digits: Iterable[npt.NDArray[np.uint32]]) -> npt.NDArray[np.int64]:
 
 def _bits(score: Piece) -> npt.NDArray[np.uint32]:
     return (score + np.float32(0)).view(np.uint32)
+
+
+def _inside(score: Piece, half: int) -> npt.NDArray[np.uint32]:
+    """Return the lower halves of the scores whose upper half is `half`."""
+    near_zero = half in (0, _NEGATIVE)  # where -0.0 is put right
+    bits = _bits(score) if near_zero else score.view(np.uint32)
+    lower = bits - np.uint32(half * _DIGITS)  # all others wrap around to more
+    return lower[lower < _DIGITS]
 
 
 def _upper_half(bucket: int) -> int:

@@ -16,7 +16,8 @@ settings.register_profile(
     deadline=None,
     derandomize=True,
     max_examples=50,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],  # no test depends on time
+    # No test depends on time, and budgets that cannot be met are thrown away.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("prunus")
 torch.set_num_threads(1)

@@ -104,17 +104,18 @@ SETUPS: Mapping[str, Setup] = {
         title="small ResNet on Fashion-MNIST",
         dataset="fashion-mnist",
         limit=4000,
-        width=16,
+        width=32,
         batch_size=64,
         shift=0,
-        recipe=Recipe(epochs=2, optimizer="adamw", lr=0.01, weight_decay=0.01),
+        recipe=Recipe(epochs=3, optimizer="adamw", lr=0.01, weight_decay=0.01),
         dense_epochs=8,
         budgets={
-            "channel": [Budget(macs=fraction, multiple_of=4) for fraction in _FRACTIONS],
-            "weight": [Budget(params=fraction) for fraction in _FRACTIONS],
+            "channel": [Budget(macs=0.5, multiple_of=8)],
+            "weight": [Budget(params=0.25)],
         },
         margin=0.01,
         calibration=16,
+        threads=2,
     ),
 }
 

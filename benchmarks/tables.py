@@ -84,7 +84,11 @@ def study(result: Result) -> str:
 
 _SHORT = {"same": "same", "not enough data to tell": "open", "worse": "worse"}
 
-TABLES: dict[str, Callable[[Result], str]] = {"digits": study, "selection": selection}
+TABLES: dict[str, Callable[[Result], str]] = {
+    "digits": study,
+    "fashion-mnist": study,
+    "selection": selection,
+}
 
 
 # -- filling pages ----------------------------------------------------------------------------

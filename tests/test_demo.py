@@ -86,8 +86,14 @@ def test_an_unknown_demo() -> None:
 
 
 @pytest.mark.parametrize("setup", SETUPS.values(), ids=SETUPS)
-def test_setups_compare_at_three_budgets_with_three_seeds(setup: Setup) -> None:
-    assert {len(budgets) for budgets in setup.budgets.values()} == {3}
+def test_setups_compare_both_granularities_with_three_seeds(setup: Setup) -> None:
     assert set(setup.budgets) == {"channel", "weight"}
+    assert all(setup.budgets.values())
     assert len(setup.seeds) == 3
     assert setup.recipe.epochs >= 2
+
+
+def test_the_demo_compares_at_three_budgets() -> None:
+    fractions = {name: len(budgets) for name, budgets in setup_of("digits").budgets.items()}
+
+    assert fractions == {"channel": 3, "weight": 3}

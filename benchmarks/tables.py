@@ -75,10 +75,10 @@ def study(result: Result) -> str:
         f"{result['title']}, dense {result['dense']['accuracy']:.1%}", "after the cut",
         "after recovery", "verdicts", "non-zero", "MACs", "speed",
     ]  # fmt: skip
-    seeds = len(result["seeds"])
+    seeds, points = len(result["seeds"]), round(100 * result["margin"])
     return (
         f"{markdown(header, rows)}\n\nMeans over {seeds} seeds, {result['items']:,} test items, "
-        f"margin {100 * result['margin']:.0f} points; speed at batch 32."
+        f"margin {points} point{'s' * (points != 1)}; speed at batch 32."
     )
 
 

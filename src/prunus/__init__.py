@@ -8,14 +8,15 @@ prunus.save(pruned, "small/")
 from prunus import criteria, errors
 from prunus._version import __version__
 from prunus.allocate import Budget
-from prunus.api import Pruned, explain, load, prune, save
+from prunus.api import Pruned, load, prune, save
 from prunus.cost import measure_latency
 from prunus.errors import PruneError
+from prunus.explanation import explain
 from prunus.masks import Masked
 from prunus.records import Plan
 from prunus.recover import reestimate_batch_norm
 from prunus.save import load_plan, save_plan
-from prunus.shrink import shrink
+from prunus.shrink import compose, shrink
 from prunus.study import Strategy, compare
 from prunus.trace import trace
 from prunus.train import Recipe, fit
@@ -36,6 +37,7 @@ __all__ = [
     "Strategy",
     "__version__",
     "compare",
+    "compose",
     "criteria",
     "errors",
     "explain",

@@ -48,7 +48,9 @@ def prune(  # noqa: PLR0913 - what can be typed
     criterion: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="What scores units: magnitude, gradient, taylor or random."
+            metavar="NAME",
+            help="What scores units: magnitude, lamp, fpgm, gradient, snip, taylor, fisher, random "
+            "or shuffled.",
         ),
     ] = "magnitude",
     granularity: Granularity = "channel",

@@ -4,7 +4,7 @@ Every file of this folder holds one criterion and is found by itself:
 
     >>> import prunus.criteria
     >>> prunus.criteria.names()
-    ('gradient', 'magnitude', 'random', 'taylor')
+    ('fpgm', 'fisher', 'gradient', 'lamp', 'magnitude', 'random', 'snip', 'shuffled', 'taylor')
     >>> prunus.criteria.get("taylor") == prunus.criteria.Taylor(joint=True)
     True
 """

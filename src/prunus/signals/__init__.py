@@ -2,6 +2,7 @@
 
 from prunus.signals.collect import collect
 from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
+from prunus.signals.sample_gradients import SAMPLE_GRADIENT_SQUARE
 from prunus.signals.signal import Request, Signal
 from prunus.signals.tensors import GroupTensors, MemberTensors, Signals, group_of
 from prunus.signals.weights import WEIGHT
@@ -10,6 +11,7 @@ __all__ = [
     "GRADIENT",
     "GRADIENT_PRODUCT",
     "GRADIENT_SQUARE",
+    "SAMPLE_GRADIENT_SQUARE",
     "WEIGHT",
     "GroupTensors",
     "MemberTensors",

@@ -256,9 +256,26 @@ def test_a_wrong_result_is_not_returned(sabotaged):
     assert optimizer.param_groups[0]["params"][0] is model[0].weight
 
 
-def test_a_wrong_result_in_place_is_told(sabotaged):
+def test_a_wrong_result_in_place_is_taken_back(monkeypatch):
+    def spoil(model, plan, **settings):
+        result = prunus.shrink(model, plan, **settings)
+        result[0].bias.data += 1
+        return result
+
+    monkeypatch.setattr("prunus.api.shrink", spoil)
+    model = two_layers()
+    model(ROWS).sum().backward()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    optimizer.step()
+    before, words = copy.deepcopy(model.state_dict()), repr(model)
+    gradients = [parameter.grad for parameter in model.parameters()]
     with pytest.raises(VerifyError, match="differs from the masked one"):
-        pruned(two_layers(), in_place=True)
+        pruned(model, optimizer=optimizer, in_place=True)
+
+    assert repr(model) == words
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is grad for p, grad in zip(model.parameters(), gradients, strict=True))
+    assert optimizer.state[model[0].weight]["momentum_buffer"].shape == model[0].weight.shape
 
 
 def test_the_check_can_be_switched_off(sabotaged):
@@ -275,13 +292,21 @@ def test_the_check_can_be_switched_off(sabotaged):
         ({"allocation": "globl"}, BudgetError, "there is no allocation 'globl'"),
         ({"granularity": "chanel"}, PlanError, "there is no granularity 'chanel'"),
         ({"include": ["nowhere"]}, PlanError, "pattern 'nowhere' matches no layer"),
-        ({"criterion": "taylor"}, CriterionError, "data"),
-        ({"budget": Budget(params=0.01)}, BudgetError, "cannot be met"),
-        ({"budget": Budget(sparsity=0.5)}, BudgetError, "sparsity=0.5 has no meaning"),
+        ({"criterion": "taylor"}, CriterionError, r"needs data and loss, but none was given"),
+        (
+            {"budget": Budget(params=0.01)},
+            BudgetError,
+            r"params=0\.01 cannot be met: .* has 0\.164 of the parameters \(15 of 92\)",
+        ),
+        (
+            {"budget": Budget(sparsity=0.5)},
+            BudgetError,
+            "sparsity=0.5 has no meaning at granularity channel",
+        ),
         (
             {"criterion": "taylor", "data": [], "loss": nn.MSELoss()},
             DataError,
-            "batch",
+            "the data yield no batch",
         ),
     ],
 )

@@ -1,16 +1,19 @@
 """The demo on a small scale: trained, compared, taken home, loaded in a fresh process."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from prunus.allocate import Budget
+from prunus.cli.app import app
 from prunus.demo import BEST, DENSE, SETUPS, DemoResult, Setup, demo, setup_of
 from prunus.errors import DataError, VerifyError
-from prunus.save import read, read_manifest
+from prunus.save import read, read_manifest, write
 
 pytest.importorskip(
     "sklearn", reason="the digits come with scikit-learn: pip install prunus[train]"
@@ -55,6 +58,18 @@ def test_the_network_that_was_taken_home_is_the_one_that_was_measured(
     assert read_manifest(finished.folder / BEST).extra["run"]["strategy"] == finished.run.strategy
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["dense named", "dense as recorded"])
+def test_the_command_line_verifies_what_was_taken_home(
+    finished: DemoResult, *, named: bool
+) -> None:
+    dense = ["--dense", str(finished.folder / DENSE)] if named else []
+    typed = ["verify", str(finished.folder / BEST), *dense, "--data", "digits", "--json"]
+    record = json.loads(CliRunner().invoke(app, typed).stdout)
+
+    assert record["before"] == finished.comparison.before
+    assert record["after"] == finished.run.accuracy
+
+
 def test_a_finished_demo_is_quick_and_the_same(finished: DemoResult) -> None:
     steps: list[tuple[int, int, str]] = []
 
@@ -73,8 +88,10 @@ def test_threads_are_given_back(finished: DemoResult) -> None:
 def test_a_network_that_was_exchanged_is_found(finished: DemoResult, tmp_path: Path) -> None:
     folder, run = tmp_path / "demo", finished.run
     shutil.copytree(finished.folder, folder)
-    other = next(one for one in finished.study.runs if one.accuracy != run.accuracy)
-    shutil.copytree(folder / other.folder, folder / run.folder, dirs_exist_ok=True)
+    source = folder / str(run.folder)
+    network = read(source, model=SMALL.network())
+    list(network.parameters())[-1].data[0] += 1e6  # now every image is a zero
+    write(source, model=network, plan=read_manifest(source).plan)
 
     with pytest.raises(VerifyError, match="does not predict what was measured"):
         demo(folder, setup=SMALL)

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,14 +149,15 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         include: Patterns of layers; what others produce stays whole.
         exclude: Patterns of layers; what these produce stays whole.
         optimizer: One that trains `model`; bound to the result, its state cut alike.
-        in_place: Cut `model` itself.
+        in_place: Cut `model` itself. The dense tensors are held until the check has passed, and
+            put back where it fails.
         verify: Check that the result computes what the masked model computes.
 
     Raises:
         TraceError: The model could not be recorded.
         CriterionError: The criterion is unknown, lacks data, or the weights are not finite.
         BudgetError: No plan meets the budget; the error names what holds it.
-        VerifyError: The result is not the masked model.
+        VerifyError: The result is not the masked model; `model` is as it was.
 
     Cost: two runs on fake tensors, the criterion's pass over the data, one copy of what is kept,
         and for the check two forward passes at each of two batch sizes.
@@ -253,15 +254,32 @@ def _cut(
     batches = example_batches(model, inputs)
     with Masked(model, plan):
         masked = outputs_of(model, batches)
-    if in_place:
-        result = shrink(model, plan, in_place=True, optimizer=optimizer)
-        return result, agree(masked, outputs_of(result, batches))
-    # The optimizer is bound only to a result that passed.
-    result = shrink(model, plan)
-    agreement = agree(masked, outputs_of(result, batches))
-    if optimizer is not None:
-        rebind(optimizer, model, result, plan)
+    with _put_back_on_error(model, plan) if in_place else nullcontext():
+        result = shrink(model, plan, in_place=in_place)
+        agreement = agree(masked, outputs_of(result, batches))
+        # The optimizer is bound only to a result that passed.
+        if optimizer is not None:
+            rebind(optimizer, model, result, plan)
     return result, agreement
+
+
+@contextmanager
+def _put_back_on_error(model: nn.Module, plan: Plan) -> Iterator[None]:
+    """Hold what `plan` cuts in place, and give it back to `model` where that fails."""
+    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    cut = [named[name] for name in plan.tensors]
+    held = [(tensor, tensor.data, tensor.grad) for tensor in cut]
+    modules = [model.get_submodule(name) for name in {one.module for one in plan.attributes}]
+    attributes = [(module, dict(vars(module))) for module in modules]
+    try:
+        yield
+    except BaseException:
+        with torch.inference_mode(mode=False):
+            for tensor, data, gradient in held:
+                tensor.data, tensor.grad = data, gradient
+        for module, before in attributes:
+            vars(module).update(before)
+        raise
 
 
 def _row(group: Group, plan: Plan) -> GroupRow:

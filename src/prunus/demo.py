@@ -196,7 +196,7 @@ def demo(
             title=setup.title,
             progress=progress,
         )
-        run, comparison = _take_home(setup, dense, test, study, folder)
+        run, comparison = _take_home(setup, dense, data, study, folder)
         write_report(study, folder)
     return DemoResult(
         folder=folder,
@@ -223,19 +223,25 @@ def _dense(setup: Setup, data: Dataset, folder: Path) -> nn.Module:
         return read(folder, model=network)
     recipe = replace(setup.recipe, epochs=setup.dense_epochs)
     fit(network, _train(setup, data), loss=nn.CrossEntropyLoss(), recipe=recipe)
-    write(folder, model=network, plan=Plan("channel", {}, {}))
+    extra = {"source": _source(f"net:resnet:{setup.width}", data)}
+    write(folder, model=network, plan=Plan("channel", {}, {}), extra=extra)
     return network
 
 
+def _source(model: str, data: Dataset) -> dict[str, object]:
+    """Return what the command line reads to build the dense network of a saved one again."""
+    return {"model": model, "input": list(data.test.inputs[:1].shape), "weights": None}
+
+
 def _take_home(
-    setup: Setup, dense: nn.Module, test: Batches, study: Study, folder: Path
+    setup: Setup, dense: nn.Module, data: Dataset, study: Study, folder: Path
 ) -> tuple[Run, Comparison]:
     """Copy the best network to `best/`, and check that what is there is what was measured."""
-    run = best(study)
+    run, test = best(study), _test(data)
     source = folder / str(run.folder)
     network = read(source, model=setup.network())
     comparison = verify(dense, network, test, margin=setup.margin)
-    extra = {"run": asdict(run)}
+    extra = {"run": asdict(run), "source": _source(str(folder / DENSE), data)}
     write(folder / BEST, model=network, plan=read_manifest(source).plan, extra=extra)
     expected = predictions(network, test)
     if comparison.after != run.accuracy or _predicted_afresh(setup, folder / BEST) != expected:

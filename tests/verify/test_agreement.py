@@ -44,6 +44,23 @@ def test_rounding_is_forgiven_and_no_more(dtype, relative):
         agree(batch(one), batch(beyond))
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1e-6, 1e-12, 1e-30])
+def test_tiny_outputs_are_compared_as_strictly(dtype, scale):
+    one = (ONE * scale).to(dtype)
+    assert agree(batch(one), batch(one)).difference == 0
+
+    with pytest.raises(VerifyError, match="differs from the masked one by"):
+        agree(batch(one), batch(one * 0.9))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_the_smallest_floats_may_be_rounded(dtype):
+    smallest = torch.tensor([torch.finfo(dtype).tiny * torch.finfo(dtype).eps], dtype=dtype)
+
+    assert agree(batch(smallest), batch(2 * smallest)).difference == float(smallest)
+
+
 def test_a_difference_names_the_batch_and_what_to_do():
     with pytest.raises(VerifyError, match=r"by 1 where .* 0\.0004, in batch 1") as caught:
         agree([[ONE], [ONE]], [[ONE], [ONE + 1]])

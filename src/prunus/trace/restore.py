@@ -41,22 +41,6 @@ def as_it_was(model: nn.Module, *, buffers: bool = False) -> Iterator[None]:
             _restore(tensor, value)
 
 
-@contextmanager
-def flagged(model: nn.Module, *, training: bool) -> Iterator[None]:
-    """Set the flags of every module, and give them back; `train` and `eval` are not called.
-
-    Some models do more there, such as merge adapters into their weights.
-    """
-    flags = [(module, module.training) for module in model.modules()]
-    try:
-        for module, _ in flags:
-            module.training = training
-        yield
-    finally:
-        for module, before in flags:
-            module.training = before
-
-
 _CONTAINERS = (dict, list, set, deque)
 
 

@@ -14,12 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunus.errors import TraceError
 from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
+from prunus.modes import flagged
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
 from prunus.trace.call import Dims, fixed
 from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.record import Recorder
-from prunus.trace.restore import flagged
 from prunus.trace.sizes import settle, tagged
 from prunus.trace.watch import SizeWatcher
 

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from prunus.errors import VerifyError
 from prunus.inputs import Inputs, call, map_tensors, tensors_in
+from prunus.modes import mode
 from prunus.records import Agreement
-from prunus.trace.restore import as_it_was, flagged
+from prunus.trace.restore import as_it_was
 
 # Largest difference, relative to the largest output, that rounding explains: a cut changes the
 # order in which a sum is taken.
@@ -21,7 +22,7 @@ def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]
     Every run starts from the same random state; afterwards that and the model are what they were.
     """
     results = []
-    with flagged(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with mode(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
         for inputs in batches:
             torch.manual_seed(0)
             with as_it_was(model, buffers=True):
@@ -74,7 +75,9 @@ def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:
         return 0.0, 0.0
     one_double, other_double = one[finite].double(), other[finite].double()
     scale = float(one_double.abs().max())
-    allowed = TOLERANCE.get(one.dtype, 1e-4) * max(scale, 1e-3)
+    limits = torch.finfo(one.dtype)
+    spacing = limits.tiny * limits.eps  # of the smallest floats: there, rounding is not relative
+    allowed = max(TOLERANCE.get(one.dtype, 1e-4) * scale, 8 * spacing)
     return float((one_double - other_double).abs().max()), allowed
 
 

@@ -62,6 +62,8 @@ def shrink(
         memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
         result = copy.deepcopy(model, dict(memo))
     set_sizes(result, plan)
+    for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
+        recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns
     if not plan.tensors:
         Masked(result, plan)
     if optimizer is not None:

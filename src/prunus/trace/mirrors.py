@@ -20,6 +20,7 @@ _MIRRORS: Mapping[type[nn.Module], Mapping[str, tuple[str, int]]] = {
     nn.EmbeddingBag: {"num_embeddings": ("weight", 0), "embedding_dim": ("weight", 1)},
     nn.GroupNorm: {"num_channels": ("weight", 0)},
     nn.PReLU: {"num_parameters": ("weight", 0)},
+    nn.RNNCellBase: {"input_size": ("weight_ih", 1), "hidden_size": ("weight_hh", 1)},
 }
 
 
@@ -45,7 +46,15 @@ def _mirrors_of(module: nn.Module) -> Mapping[str, tuple[str, int]]:
     for base in type(module).__mro__:
         if base in _MIRRORS:
             return _MIRRORS[base]
-    return {}
+    return _recurrent(module) if isinstance(module, nn.RNNBase) else {}
+
+
+def _recurrent(module: nn.RNNBase) -> Mapping[str, tuple[str, int]]:
+    inputs = {"input_size": ("weight_ih_l0", 1)}
+    if module.proj_size:
+        projection = "weight_hr_l0"
+        return inputs | {"proj_size": (projection, 0), "hidden_size": (projection, 1)}
+    return inputs | {"hidden_size": ("weight_hh_l0", 1)}
 
 
 def _channels(operators: Iterable[Operator]) -> Iterator[tuple[str, tuple[Extent, Extent]]]:

@@ -176,7 +176,9 @@ def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
     What fails on fake tensors is raised, or reported in our words; PyTorch need not log it too.
     """
     fast, silent = torch.backends.mha.get_fastpath_enabled(), _FAKE_TENSOR_LOG.disabled
+    one_dnn = torch._C._get_mkldnn_enabled()
     try:
+        torch._C._set_mkldnn_enabled(False)  # it runs a whole LSTM as one operator
         torch.backends.mha.set_fastpath_enabled(False)
         _FAKE_TENSOR_LOG.disabled = True
         # Which fused attention runs depends on widths and masks; this one always does.
@@ -188,5 +190,6 @@ def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
         ):
             yield
     finally:
+        torch._C._set_mkldnn_enabled(one_dnn)
         torch.backends.mha.set_fastpath_enabled(fast)
         _FAKE_TENSOR_LOG.disabled = silent

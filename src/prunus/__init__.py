@@ -8,9 +8,10 @@ prunus.save(pruned, "small/")
 from prunus import criteria, errors
 from prunus._version import __version__
 from prunus.allocate import Budget
-from prunus.api import Pruned, explain, load, prune, save
+from prunus.api import Pruned, load, prune, save
 from prunus.cost import measure_latency
 from prunus.errors import PruneError
+from prunus.explanation import explain
 from prunus.masks import Masked
 from prunus.records import Plan
 from prunus.recover import reestimate_batch_norm

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from prunus import units
 from prunus.allocate import Allocator, Budget
 from prunus.cost import count
 from prunus.criteria import Criterion
@@ -19,10 +18,9 @@ from prunus.errors import PlanError
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
-from prunus.records import Agreement, Group, GroupRow, Groups, Plan, Report
+from prunus.records import Agreement, Group, GroupRow, Plan, Report
 from prunus.save import read, write
 from prunus.shrink import rebind, shrink
-from prunus.trace import trace
 from prunus.verify.agreement import agree, example_batches, outputs_of
 
 
@@ -64,57 +62,6 @@ class Pruned:
         twin = copy.deepcopy(self.dense)
         Masked(twin, self.plan)
         return twin
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What could be pruned, and what could not and why.
-
-    Attributes:
-        groups: Every group by name, frozen ones with the reason.
-        unreached: Parameters that no operator read.
-    """
-
-    groups: Groups
-    unreached: tuple[str, ...]
-
-    def __str__(self) -> str:
-        lines = []
-        for group in self.groups.values():
-            layers = dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members)
-            state = f"frozen: {group.frozen_because}" if group.frozen_because else "free"
-            lines.append(f"{group.name} ({group.size}) {state}")
-            lines.append(f"    {', '.join(layers)}")
-        if self.unreached:
-            lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
-        return "\n".join(lines)
-
-
-def explain(
-    model: nn.Module,
-    example_inputs: Inputs,
-    *,
-    granularity: str = "channel",
-    include: Sequence[str] | None = None,
-    exclude: Sequence[str] = (),
-) -> Explanation:
-    """Return every group of units: size, members, and why it may not be cut.
-
-    Arguments and errors are those of `prune`.
-
-    Example:
-        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> print(prunus.explain(model, torch.randn(1, 4)))
-        0 (8) free
-            0, 2
-        2 (2) frozen: model output
-            2
-        0.in (4) frozen: model input
-            0
-    """
-    graph = trace(model, example_inputs)
-    groups = units.groups(graph, granularity, include=include, exclude=exclude)
-    return Explanation(groups, graph.unreached)
 
 
 def prune(  # noqa: PLR0913 - the one call that users make; all but the first two are keywords

@@ -59,3 +59,11 @@ def test_weights_are_the_units_of_the_other_granularity(run, net):
 def test_a_saved_folder_is_inspected_as_it_is_now(run, saved, net):
     result = run("inspect", saved("units=0.5"), "--dense", net, "--json")
     assert groups_of(result)["0"]["units"] == 8
+
+
+def test_json_answers_for_every_parameter_and_prices_a_unit(run, net):
+    result = run("inspect", net, "--json")
+    assert groups_of(result)["0"]["unit_cost"] == {"params": 8 + 1 + 8, "macs": 16}
+    assert json.loads(result.stdout)["why"]["0.bias"] == [
+        "dim 0: the 16 units of '0' may be removed"
+    ]

@@ -1,5 +1,7 @@
 """`prunus inspect MODEL`: what could be pruned, and what could not and why."""
 
+from dataclasses import asdict
+
 from prunus.cli.options import (
     Dense,
     Exclude,
@@ -35,20 +37,22 @@ def inspect(  # noqa: PLR0913 - what can be typed
 
     One line per group of units that are kept or removed together.
     """
-    from prunus import units
     from prunus.cli import tables
     from prunus.cli.saved import open_source
-    from prunus.cost import CostModel
-    from prunus.cost.counted import transient_buffers
+    from prunus.explanation import explain
     from prunus.text import amount
-    from prunus.trace import trace
 
     screen = Screen(json=json, quiet=quiet)
     with screen.bar("tracing"):
         source = open_source(model, dense=dense, shape=sizes(input), trained=False)
-        graph = trace(source.model, source.inputs)
-        groups = units.groups(graph, granularity, include=include, exclude=exclude or ())
-        cost = CostModel(graph, transient_buffers(source.model))
+        explanation = explain(
+            source.model,
+            source.inputs,
+            granularity=granularity,
+            include=include,
+            exclude=exclude or (),
+        )
+    groups, cost = explanation.groups, explanation.costs
     free = [group for group in groups.values() if group.frozen_because is None]
     figures = {"parameters": cost.params({}), "macs": cost.macs({}), "bytes": cost.bytes({})}
     screen.show(
@@ -58,8 +62,8 @@ def inspect(  # noqa: PLR0913 - what can be typed
         "",
         tables.groups(groups),
     )
-    if graph.unreached:
-        screen.show("", f"Parameters that no operator read: {', '.join(graph.unreached)}")
+    if explanation.unreached:
+        screen.show("", f"Parameters that no operator read: {', '.join(explanation.unreached)}")
     screen.result({
         "model": model,
         **figures,
@@ -69,10 +73,12 @@ def inspect(  # noqa: PLR0913 - what can be typed
                 "name": group.name,
                 "units": group.size,
                 "layers": tables.layers_of(group),
+                "unit_cost": asdict(explanation.unit_cost(group.name)),
                 "frozen_because": group.frozen_because,
                 "inexact_because": list(group.inexact_because),
             }
             for group in groups.values()
         ],
-        "unreached": list(graph.unreached),
+        "why": {name: list(reasons) for name, reasons in explanation.why().items()},
+        "unreached": list(explanation.unreached),
     })

@@ -66,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return func.decompose(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
-        if outputs and func.namespace != "prim":
+        if (outputs or func._schema.is_mutable) and func.namespace != "prim":
             self._note(func, _bound(func, args, kwargs or {}), outputs)
         return result
 
@@ -93,7 +93,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _apply_rule(self, call: Call, inputs: list[Dims]) -> tuple[Dims, ...]:
         found = _rule_for(call.function)
         try:
-            if found is None:
+            if found is None or not call.outputs:
                 raise Mismatch("prunus has no rule for this operator")
             result = found(call)
         except Mismatch as mismatch:

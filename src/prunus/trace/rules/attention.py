@@ -26,6 +26,10 @@ def attention(call: Call) -> Sequence[Dims]:
     _meet_mask(call, query.nodes[:-1] + key.nodes[-2:-1])
     call.contract(query, -1, key, -1)
     call.unify(key.nodes[-2], value.nodes[-2])
+    call.mark_inexact(key.nodes[-2], "each query weighs all keys")
+    if call.get("is_causal"):
+        for node in (query.nodes[-2], key.nodes[-2]):
+            call.freeze(node, "a query sees the keys up to its own place")
     if query.nodes[-1].size == value.nodes[-1].size:  # some kernels take no other width
         call.unify(query.nodes[-1], value.nodes[-1])
     if call.get("scale") is None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
-from prunus.trace.axes import fresh
+from prunus.trace.axes import Mismatch, fresh
 from prunus.trace.call import Call, Dims, fixed, rule
 
 PICKED = "picked by index"
+WRITTEN = "written by index"
 
 
 @rule("embedding")
@@ -23,10 +25,11 @@ def embedding(call: Call) -> Dims:
 def index(call: Call) -> Dims:
     """Advanced indexing: indexed dims are fixed, the others stay."""
     inputs, indices = call.dims("self"), call["indices"]
-    indexed = [dim for dim, values in enumerate(indices) if isinstance(values, Tensor)]
+    indexed = _indexed(indices)
     for dim in indexed:
         call.freeze(inputs.nodes[dim], PICKED)
-        for node in call.dims_of(indices[dim]).nodes:
+    for values in (values for values in indices if isinstance(values, Tensor)):
+        for node in call.dims_of(values).nodes:
             call.freeze(node, PICKED)
     whole = [dim for dim in range(len(inputs.nodes)) if dim not in indexed]
     shape = call.outputs[0].shape
@@ -37,6 +40,19 @@ def index(call: Call) -> Dims:
     picked = fixed(shape[at : at + new], PICKED)
     nodes = (*kept.nodes[:at], *picked.nodes, *kept.nodes[at:])
     return Dims(nodes, (*kept.zero[:at], *picked.zero, *kept.zero[at:]))
+
+
+def _indexed(indices: Sequence[Tensor | None]) -> list[int]:
+    """Return the dims that are picked from; a mask takes up as many as it has itself."""
+    dims: list[int] = []
+    at = 0
+    for values in indices:
+        mask = isinstance(values, Tensor) and values.dtype in (torch.bool, torch.uint8)
+        taken = values.dim() if mask and values is not None else 1
+        if values is not None:
+            dims += range(at, at + taken)
+        at += taken
+    return dims
 
 
 @rule("index_select")
@@ -62,6 +78,21 @@ def gather(call: Call) -> Dims:
             call.freeze(inputs.nodes[other], "only the first are picked from")
     zero = tuple(inputs.zero[k] and k != dim for k in range(rank))
     return Dims(places.nodes, zero)
+
+
+@rule("index_add", "index_copy")
+def index_write(call: Call) -> Dims:
+    """Write to positions of one dim; the other dims meet those of what is written."""
+    target, source = call.dims("self"), call.dims("source")
+    if len(target.nodes) != len(source.nodes):
+        raise Mismatch("writes a tensor of another number of dims")
+    dim = call.dim(of=len(target.nodes))
+    for node in (target.nodes[dim], source.nodes[dim], *call.dims("index").nodes):
+        call.freeze(node, WRITTEN)
+    for other in (other for other in range(len(target.nodes)) if other != dim):
+        call.unify(target.nodes[other], source.nodes[other])
+    zero = (one and other for one, other in zip(target.zero, source.zero, strict=True))
+    return Dims(tuple(node.find() for node in target.nodes), tuple(zero))
 
 
 @rule("flip", "roll")

@@ -64,8 +64,9 @@ def filled(call: Call) -> Dims:
 
 @rule("native_dropout")
 def dropout(call: Call) -> Sequence[Dims]:
-    """Zeros stay zeros."""
-    return [Dims(call.dims("input").nodes, call.dims("input").zero)] * len(call.outputs)
+    """Zeros stay zeros; the mask has none."""
+    inputs = call.dims("input")
+    return [inputs, Dims(inputs.nodes, (False,) * len(inputs.nodes))]
 
 
 def _unified(call: Call, nodes: list[Node], size: int) -> Node:

@@ -1,8 +1,9 @@
 """Pooling, resizing and padding: channels pass, positions in space change."""
 
 from collections.abc import Sequence
+from math import prod
 
-from prunus.trace.axes import SPACE, Node, fresh, sum_of
+from prunus.trace.axes import KERNEL, SPACE, Node, fresh, product, split, sum_of
 from prunus.trace.call import Call, Dims, rule
 
 
@@ -23,7 +24,44 @@ def resample(call: Call) -> Sequence[Dims]:
     call.run_along(inputs.nodes[-rank:])
     space = tuple(fresh(size, SPACE) for size in call.outputs[0].shape[-rank:])
     zero = (*inputs.zero[:-rank], *[False] * rank)
-    return [Dims((*inputs.nodes[:-rank], *space), zero)] * len(call.outputs)
+    result = Dims((*inputs.nodes[:-rank], *space), zero)
+    places = Dims(result.nodes, (False,) * len(zero))  # of the largest: not zero where values are
+    return [result, *[places] * (len(call.outputs) - 1)]
+
+
+@rule("grid_sampler_2d", "grid_sampler_3d")
+def sample(call: Call) -> Dims:
+    """Each channel by itself, at places that are data."""
+    inputs, grid = call.dims("input"), call.dims("grid")
+    call.run_along(inputs.nodes[2:])
+    call.freeze(grid.nodes[-1], "coordinates")
+    call.unify(inputs.nodes[0], grid.nodes[0])
+    nodes = (inputs.nodes[0].find(), inputs.nodes[1], *grid.nodes[1:-1])
+    return Dims(nodes, (False, inputs.zero[1], *[False] * (len(nodes) - 2)))
+
+
+@rule("im2col")
+def im2col(call: Call) -> Dims:
+    """(.., C, H, W) becomes (.., C x window, number of windows)."""
+    inputs = call.dims("self")
+    *batch, channels, _, _ = inputs.nodes
+    call.run_along(inputs.nodes[-2:])
+    window = fresh(prod(call["kernel_size"]), KERNEL)
+    windows = fresh(call.outputs[0].shape[-1], SPACE)
+    nodes = (*batch, product([channels, window]), windows)
+    return Dims(nodes, (*inputs.zero[:-2], False))
+
+
+@rule("col2im")
+def col2im(call: Call) -> Dims:
+    """(.., C x window, number of windows) becomes (.., C, H, W); windows that overlap add up."""
+    inputs = call.dims("self")
+    *batch, columns, _ = inputs.nodes
+    call.run_along(inputs.nodes[-1:])
+    channels, window = split(columns, columns.find().size // prod(call["kernel_size"]))
+    call.freeze(window, KERNEL)
+    space = (fresh(size, SPACE) for size in call.outputs[0].shape[-2:])
+    return Dims((*batch, channels, *space), (*inputs.zero[:-1], False, False))
 
 
 @rule("constant_pad_nd")
@@ -43,6 +81,10 @@ def pad(call: Call) -> Dims:
         else:
             node = _between(before, inputs.nodes[dim], after)
         result = result.replaced(dim, node, zero=inputs.zero[dim])
+    padded = {rank - 1 - place // 2 for place, size in enumerate(padding) if size}
+    if float(call["value"]) != 0:  # then a removed unit holds it beyond the border of another dim
+        zero = (result.zero[dim] and padded <= {dim} for dim in range(rank))
+        return Dims(result.nodes, tuple(zero))
     return result
 
 

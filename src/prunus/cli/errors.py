@@ -26,6 +26,7 @@ TYPED = {
     "granularity='weight'": "--granularity weight",
     "exclude=...": "--exclude",
     "say margin=0.01": "--margin 0.01",
+    "raise recipe.epochs": "raise --recover",
 }
 """What hints say of the Python interface -> what to type instead."""
 

@@ -21,6 +21,16 @@ def tried(forward, counts, **parts):
 LAYERS = {"a": linear(6, 8), "b": linear(8, 4)}
 
 
+def written_to(net, x):
+    hidden = net.a(x)
+    torch._foreach_add_([hidden], 1.0)
+    return net.c(net.b(hidden).relu())
+
+
+def test_an_operator_that_only_writes_keeps_its_place():
+    assert tried(written_to, {"b": 3}, c=linear(4, 2), **LAYERS) is None
+
+
 def test_a_plan_that_runs():
     assert tried(lambda net, x: net.b(net.a(x).relu()), {"a": 3}, **LAYERS) is None
 

@@ -63,6 +63,11 @@ def is_composite(function: Any) -> bool:
     return bool(torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd"))
 
 
+def is_noted(function: Any, outputs: Sequence[Tensor]) -> bool:
+    """Whether an operator that ran is part of the graph: it returned tensors, or wrote to some."""
+    return function.namespace != "prim" and bool(outputs or function._schema.is_mutable)
+
+
 @dataclass(frozen=True)
 class Call:
     """One operator that ran.

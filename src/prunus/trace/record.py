@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunus.inputs import tensors_in
 from prunus.trace import rules as _rules  # noqa: F401 - fills the table of rules
 from prunus.trace.axes import Mismatch, freeze, sizes
-from prunus.trace.call import RULES, Call, Dims, Rule, fixed, is_composite
+from prunus.trace.call import RULES, Call, Dims, Rule, fixed, is_composite, is_noted
 from prunus.trace.location import user_line
 from prunus.trace.rules.pointwise import pointwise
 
@@ -66,7 +66,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return func.decompose(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
-        if (outputs or func._schema.is_mutable) and func.namespace != "prim":
+        if is_noted(func, outputs):
             self._note(func, _bound(func, args, kwargs or {}), outputs)
         return result
 

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from prunus.extents import axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.records import Graph, Operator, Value
-from prunus.trace.call import is_composite
+from prunus.trace.call import is_composite, is_noted
 from prunus.trace.restore import as_it_was
 from prunus.trace.tracer import quiet, run, stand_in
 
@@ -125,7 +125,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
         name = func._schema.name.split("::")[1]
-        if outputs and func.namespace != "prim" and name not in _LAYOUT:
+        if is_noted(func, outputs) and name not in _LAYOUT:
             if self._compares:
                 self._compare(name, outputs)
             self._done += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import nn
 
@@ -93,6 +94,15 @@ class Explanation:
             raise unknown_name("parameter or layer", name, {*first, *layers}, PlanError)
         return {parameter: self._reasons(parameter, first[parameter]) for parameter in chosen}
 
+    @cached_property
+    def _lie_in(self) -> Mapping[str, list[tuple[Group, int | None]]]:
+        """Tensor -> the groups whose units lie in it, and along which dim."""
+        found: dict[str, list[tuple[Group, int | None]]] = {}
+        for group in self.groups.values():
+            for member in group.members:
+                found.setdefault(member.tensor, []).append((group, member.dim))
+        return found
+
     def _is_parameter(self, tensor: str) -> bool:
         return tensor in self.graph.parameters
 
@@ -101,10 +111,8 @@ class Explanation:
         if tensor in self.unreached:
             return (*shared, "no operator read it")
         found = {
-            (member.dim if member.dim is not None else -1, group.name): _verdict(group, member.dim)
-            for group in self.groups.values()
-            for member in group.members
-            if member.tensor == tensor
+            (-1 if dim is None else dim, group.name): _verdict(group, dim)
+            for group, dim in self._lie_in.get(tensor, ())
         }
         if not found:
             shape = self.graph.tensors[tensor].shape

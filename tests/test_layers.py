@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 # Lowest first: a module imports from its own layer and from those above it in this list.
 ORDER = """
-_version < errors < text < files < extents < inputs < records < modes < data < networks < cost
-< trace < units < explanation < signals < criteria < allocate < masks < shrink < solvers
+_version < versions < errors < text < files < extents < inputs < records < modes < data < networks
+< cost < trace < units < explanation < signals < criteria < allocate < masks < shrink < solvers
 < planner < recover < train < verify < linearize < save < api < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)

@@ -1,15 +1,12 @@
 """From a model and a budget to a plan: everything before the first tensor is touched."""
 
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from prunus import criteria, units
-from prunus._version import __version__
 from prunus.allocate import Allocator, Budget, allocate, default, get
 from prunus.cost import CostModel
 from prunus.cost.counted import transient_buffers
@@ -21,6 +18,7 @@ from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.trace import Divergence, replay, trace
+from prunus.versions import versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,9 +158,7 @@ class Planner:
 
     def _provenance(self) -> dict[str, Any]:
         return {
-            "prunus": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
+            **versions(),
             "budget": str(self.budget),
             "criterion": repr(self.criterion),
             "allocation": repr(self.allocator),

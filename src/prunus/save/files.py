@@ -36,11 +36,11 @@ from prunus.save.manifest import (
     manifest_from_json,
     manifest_to_json,
     rows_of,
-    versions,
 )
 from prunus.save.sealed import LIMIT, altered, plain, seal, unseal
 from prunus.save.weights import check_storable, read_tensors, split_tied, write_tensors
 from prunus.shrink import shrink
+from prunus.versions import versions
 
 FORMAT, VERSION = "prunus model", 1
 MANIFEST, WEIGHTS, NEW_WEIGHTS = "manifest.json", "model.safetensors", "model.safetensors.new"

@@ -1,14 +1,11 @@
 """What a saved folder says about itself: manifest.json."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from prunus._version import __version__
 from prunus.errors import SaveError
 from prunus.extents import size_kept
 from prunus.records import Plan
@@ -57,15 +54,6 @@ class Manifest:
     made_with: Mapping[str, Any]
     report: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of prunus, torch and Python."""
-    return {
-        "prunus": __version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
 
 
 def rows_of(plan: Plan, tensors: Mapping[str, Tensor]) -> dict[str, TensorRow]:

@@ -5,7 +5,6 @@ Legend for tensor names: G groups of a convolution, O outputs of a group, I inpu
 """
 
 import copy
-import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -15,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunus._version import __version__
 from prunus.data import checked
 from prunus.errors import DataError, PlanError
 from prunus.inputs import call, device_of
 from prunus.modes import mode
 from prunus.records import Kept, Plan
 from prunus.solvers.base import Solver
+from prunus.versions import versions
 
 _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 _Layer = nn.Linear | _Convolution
@@ -89,17 +88,8 @@ def solve_layers(
             kept[f"{name}.weight" if name else "weight"] = Kept.of(mask.flatten())
             layers.remove(name)
     dense |= dict.fromkeys(layers, "its forward was not called")
-    return result, Plan("weight", kept, {}, (), _provenance(solver, dense))
-
-
-def _provenance(solver: Solver, dense: dict[str, str]) -> dict[str, Any]:
-    return {
-        "prunus": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "solver": repr(solver),
-        "dense": dense,
-    }
+    provenance = {**versions(), "solver": repr(solver), "dense": dense}
+    return result, Plan("weight", kept, {}, (), provenance)
 
 
 def _choose(

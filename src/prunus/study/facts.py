@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from prunus._version import __version__
 from prunus.cost import count
 from prunus.cost.counted import stored_tensors
 from prunus.study.models import weigh_dense
 from prunus.study.records import Facts
 from prunus.study.setting import Job, Setting
+from prunus.versions import versions
 
 
 def facts_of(setting: Setting, jobs: Sequence[Job], title: str) -> Facts:
@@ -33,12 +33,7 @@ def facts_of(setting: Setting, jobs: Sequence[Job], title: str) -> Facts:
         batch=setting.latency_batch,
         threads=torch.get_num_threads(),
         seeds=tuple(dict.fromkeys(job.seed for job in jobs)),
-        versions={
-            "prunus": __version__,
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-            "processor": platform.machine(),
-        },
+        versions={**versions(), "processor": platform.machine()},
         fingerprint="",
         settings=_settings(setting, jobs),
         epochs=setting.epochs,

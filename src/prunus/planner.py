@@ -90,7 +90,13 @@ class Planner:
     ) -> Scores:
         """Score every unit of the weights as they are now."""
         signals = collect(
-            self.model, self.free, [self.criterion], data=data, loss=loss, batches=batches
+            self.model,
+            self.free,
+            [self.criterion],
+            data=data,
+            loss=loss,
+            inputs=self.inputs,
+            batches=batches,
         )
         return criteria.scores(self.criterion, self.free, signals)
 

@@ -8,20 +8,21 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunus.errors import CriterionError
-from prunus.inputs import Loss
+from prunus.inputs import Inputs, Loss
 from prunus.records import Groups
 from prunus.signals.signal import Collector, Progress, Reader, Request, Signal
 from prunus.signals.tensors import Signals
 from prunus.signals.weights import scored_parameters
 
 
-def collect(
+def collect(  # noqa: PLR0913 - what a run has, all keywords
     model: nn.Module,
     groups: Groups,
     criteria: Sequence[Reader],
     *,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
+    inputs: Inputs | None = None,
     batches: int | None = None,
     progress: Progress | None = None,
 ) -> Signals:
@@ -37,6 +38,7 @@ def collect(
         criteria: What will score.
         data: Batches (inputs, targets), for criteria that need them.
         loss: From outputs and targets to one number, for criteria that need it.
+        inputs: Example inputs, for criteria that run the model without data.
         batches: Read at most so many batches.
         progress: Called with (batches done, batches in all or None) after each batch.
 
@@ -63,6 +65,7 @@ def collect(
         parameters={},
         data=data,
         loss=loss,
+        inputs=inputs,
         batches=batches,
         progress=progress,
     )
@@ -94,4 +97,8 @@ def _check_available(criterion: Reader, signal: Signal, request: Request) -> Non
         )
 
 
-_HOW_TO_PASS = {"data": "data=loader", "loss": "loss=nn.CrossEntropyLoss()"}
+_HOW_TO_PASS = {
+    "data": "data=loader",
+    "inputs": "inputs=example_inputs",
+    "loss": "loss=nn.CrossEntropyLoss()",
+}

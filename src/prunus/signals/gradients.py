@@ -6,21 +6,17 @@ its modes, its `requires_grad` flags, its `.grad`; so are the global random gene
 that the user froze are scored like all others. Each batch counts once, whatever its size.
 """
 
-import random
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from itertools import islice
-from operator import length_hint
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunus.data.loader import checked
-from prunus.errors import CriterionError, DataError
+from prunus.errors import DataError
 from prunus.inputs import Inputs, call, device_of
-from prunus.modes import mode
+from prunus.signals.passes import check_loss, independent, left_as_it_was, number_of_batches
 from prunus.signals.signal import Request, Signal, Values
 from prunus.signals.tensors import Signals
 from prunus.signals.weights import WEIGHT, is_finite
@@ -41,26 +37,40 @@ def collect_gradients(request: Request) -> Values:
     """
     assert request.data is not None  # `collect` has checked that what a signal requires is there
     sums: dict[Signal, dict[str, Tensor]] = {signal: {} for signal in request.signals}
-    total = _number_of_batches(request)
+    total = number_of_batches(request)
     number = 0
-    with _left_as_it_was(request):
+    with left_as_it_was(request):
         batches = checked(islice(request.data, request.batches), device=device_of(request.model))
         for number, (inputs, targets) in enumerate(batches, start=1):
-            _add_batch(request, sums, _gradients(request, inputs, targets, number))
+            _add_batch(request, sums, gradients_of(request, inputs, targets, number))
             if request.progress is not None:
                 request.progress(number, total)
     return {signal: _means(signal, named, number) for signal, named in sums.items()}
 
 
-def _gradients(request: Request, inputs: Inputs, targets: Any, number: int) -> Named:
-    """Return the gradient of the loss of one batch by parameter name; zero where it has no part."""
+def gradients_of(
+    request: Request, inputs: Inputs, targets: Any, number: int, *, create_graph: bool = False
+) -> Named:
+    """Return the gradient of the loss of batch `number` by parameter; zero where it has no part.
+
+    Args:
+        request: Its model must be ready for a pass: see `left_as_it_was`.
+        inputs: Of the batch.
+        targets: Of the batch.
+        number: Of the batch, for messages; from 1.
+        create_graph: Make gradients that can be differentiated once more.
+
+    Raises:
+        CriterionError: The loss is not one number, or does not depend on any scored parameter.
+        DataError: The loss is not finite.
+    """
     assert request.loss is not None
     loss = request.loss(call(request.model, inputs), targets)
-    _check_loss(loss, number)
+    check_loss(loss, number)
     parameters = list(request.parameters.values())
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    gradients = torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)
     if all(gradient is None for gradient in gradients):
-        raise _independent()
+        raise independent()
     return {
         name: torch.zeros_like(parameter) if gradient is None else gradient.to_dense()
         for (name, parameter), gradient in zip(request.parameters.items(), gradients, strict=True)
@@ -137,66 +147,3 @@ def _means(signal: Signal, sums: dict[str, Tensor], count: int) -> Named:
                 hint="score the model in float32 or bfloat16, or scale the loss down",
             )
     return sums
-
-
-@contextmanager
-def _left_as_it_was(request: Request) -> Iterator[None]:
-    """Evaluation mode with gradients for every scored parameter; undone at the end."""
-    frozen = [tensor for tensor in request.parameters.values() if not tensor.requires_grad]
-    with (
-        _random_state_kept(request.model),
-        mode(request.model, training=False),
-        torch.inference_mode(mode=False),
-        torch.enable_grad(),
-    ):
-        try:
-            for parameter in frozen:
-                parameter.requires_grad_(True)
-            yield
-        finally:
-            for parameter in frozen:
-                parameter.requires_grad_(False)
-
-
-@contextmanager
-def _random_state_kept(model: nn.Module) -> Iterator[None]:
-    """A loader that shuffles or augments leaves the generators of torch, numpy and Python alone."""
-    device = device_of(model)
-    devices = [] if device.type in {"cpu", "meta"} else [device]
-    of_python, of_numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
-        try:
-            yield
-        finally:
-            random.setstate(of_python)
-            np.random.set_state(of_numpy)
-
-
-def _number_of_batches(request: Request) -> int | None:
-    numbers = (request.batches, length_hint(request.data, 0) or None)
-    return min((number for number in numbers if number is not None), default=None)
-
-
-def _check_loss(loss: Any, number: int) -> None:
-    if not isinstance(loss, Tensor) or loss.numel() != 1:
-        given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise CriterionError(
-            f"the loss of batch {number} is of {given}, expected one number",
-            hint='average it over the items: nn.CrossEntropyLoss(reduction="mean")',
-        )
-    if not bool(torch.isfinite(loss)):
-        raise DataError(
-            f"the loss of batch {number} is {loss.item()}",
-            why="the batch and the weights are finite, so the model or the loss overflows there",
-            hint="look at model(inputs) for this batch; leave the batch out or run in float32",
-        )
-    if not loss.requires_grad:
-        raise _independent()
-
-
-def _independent() -> CriterionError:
-    return CriterionError(
-        "the loss does not depend on any parameter that is scored",
-        why="the outputs are detached, rounded or made under no_grad, or the loss ignores them",
-        hint="compute the loss from the outputs by differentiable operations",
-    )

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
-from prunus.inputs import Loss
+from prunus.inputs import Inputs, Loss
 from prunus.records import Groups
 
 Progress: TypeAlias = Callable[[int, int | None], None]
@@ -28,6 +28,7 @@ class Request:
         parameters: Every parameter that a unit owns a part of, by name; finite.
         data: Batches (inputs, targets).
         loss: From outputs and targets to one number.
+        inputs: Example inputs: what the model was traced with.
         batches: How many batches to read; all where None.
         progress: To be told (batches done, batches in all or None where that is unknown).
     """
@@ -38,6 +39,7 @@ class Request:
     parameters: Mapping[str, nn.Parameter]
     data: Iterable[Any] | None = None
     loss: Loss | None = None
+    inputs: Inputs | None = None
     batches: int | None = None
     progress: Progress | None = None
 

@@ -1,0 +1,87 @@
+"""What passes over the data have in common: the model runs, and is then as it was."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from operator import length_hint
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from prunus.errors import CriterionError, DataError
+from prunus.inputs import device_of
+from prunus.modes import mode
+from prunus.signals.signal import Request
+
+
+@contextmanager
+def left_as_it_was(request: Request) -> Iterator[None]:
+    """Evaluation mode with gradients for every scored parameter; undone at the end."""
+    frozen = [tensor for tensor in request.parameters.values() if not tensor.requires_grad]
+    with (
+        random_state_kept(request.model),
+        mode(request.model, training=False),
+        torch.inference_mode(mode=False),
+        torch.enable_grad(),
+    ):
+        try:
+            for parameter in frozen:
+                parameter.requires_grad_(True)
+            yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(False)
+
+
+@contextmanager
+def random_state_kept(model: nn.Module) -> Iterator[None]:
+    """A loader that shuffles or augments leaves the generators of torch, numpy and Python alone."""
+    device = device_of(model)
+    devices = [] if device.type in {"cpu", "meta"} else [device]
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=devices, device_type=device.type if devices else "cuda"):
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)
+
+
+def number_of_batches(request: Request) -> int | None:
+    """Return how many batches will be read, or None where the data do not say."""
+    numbers = (request.batches, length_hint(request.data, 0) or None)
+    return min((number for number in numbers if number is not None), default=None)
+
+
+def check_loss(loss: Any, number: int) -> None:
+    """Raise where the loss of batch `number` is not one finite number with a gradient.
+
+    Raises:
+        CriterionError: It is not one number, or depends on no parameter.
+        DataError: It is NaN or infinite.
+    """
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise CriterionError(
+            f"the loss of batch {number} is of {given}, expected one number",
+            hint='average it over the items: nn.CrossEntropyLoss(reduction="mean")',
+        )
+    if not bool(torch.isfinite(loss)):
+        raise DataError(
+            f"the loss of batch {number} is {loss.item()}",
+            why="the batch and the weights are finite, so the model or the loss overflows there",
+            hint="look at model(inputs) for this batch; leave the batch out or run in float32",
+        )
+    if not loss.requires_grad:
+        raise independent()
+
+
+def independent() -> CriterionError:
+    """Return the error for a loss that no scored parameter has a part in."""
+    return CriterionError(
+        "the loss does not depend on any parameter that is scored",
+        why="the outputs are detached, rounded or made under no_grad, or the loss ignores them",
+        hint="compute the loss from the outputs by differentiable operations",
+    )

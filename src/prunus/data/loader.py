@@ -7,7 +7,7 @@ memory.
 Legend: B items of a batch, C channels, H height, W width.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,7 +141,7 @@ def set_epoch(data: Iterable[Any], epoch: int) -> None:
 def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inputs, Any]]:
     """Yield the batches of `data` as (inputs, targets) on `device`.
 
-    A batch that is one tensor or one dict is inputs without targets (None).
+    A batch that is one tensor, one dict or one dataclass is inputs without targets (None).
 
     Raises:
         DataError: There is no batch, one is not a pair, or one holds NaN or infinity. Raised when
@@ -169,12 +169,12 @@ def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inpu
 
 def _pair(batch: Any, number: int) -> tuple[Inputs, Any]:
     match batch:
-        case Tensor() | Mapping():
-            return batch, None
         case [inputs]:
             return inputs, None
         case [inputs, targets]:
             return inputs, targets
+    if not isinstance(batch, Sequence) and next(tensors_in(batch), None) is not None:
+        return batch, None
     raise DataError(
         f"batch {number} is a {type(batch).__name__}, not a pair (inputs, targets)",
         hint="let the loader yield (inputs, targets); a model with several inputs takes them as "

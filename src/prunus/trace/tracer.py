@@ -13,7 +13,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunus.errors import TraceError
-from prunus.inputs import Inputs, device_of, map_tensors, tensors_in
+from prunus.inputs import Inputs, arguments, device_of, map_tensors, tensors_in
 from prunus.modes import flagged
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
@@ -163,10 +163,8 @@ def run(
 ) -> Any:
     """Call `model` with other tensors in the place of its parameters and buffers."""
     fakes = dict(tensors) | {name: tensors[first] for name, first in aliases.items()}
-    if isinstance(inputs, Mapping):
-        return functional_call(model, fakes, (), dict(inputs), tie_weights=False)
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
-    return functional_call(model, fakes, arguments, tie_weights=False)
+    positional, keyword = arguments(inputs)
+    return functional_call(model, fakes, positional, keyword, tie_weights=False)
 
 
 @contextmanager

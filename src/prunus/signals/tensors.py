@@ -119,7 +119,7 @@ class Signals:
             MemberTensors(
                 name=member.tensor,
                 tensors=self._tensors("member", member.tensor, needs),
-                layout=_layout(group, position, start, stop),
+                layout=layout_of(group, position, start, stop),
                 reads=member.reads,
             )
             for position, member in enumerate(group.members)
@@ -190,7 +190,9 @@ def group_of(
 # -- layouts ----------------------------------------------------------------------------------
 
 
-def _layout(group: Group, position: int, start: int, stop: int) -> Callable[[Tensor], Tensor]:
+def layout_of(
+    group: Group, position: int, start: int, stop: int
+) -> Callable[[Tensor], Tensor]:
     """Return how to lay out a tensor of the shape of member `position`, for units start:stop."""
     dim = group.members[position].dim
     if dim is None:

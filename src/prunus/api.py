@@ -128,8 +128,9 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     before = count(model, macs=planner.costs.macs({}))
     with clock("cut and check"):
         result, agreement = _cut(
-            model, example_inputs, plan, optimizer, in_place=in_place, verify=verify
-        )
+            model, example_inputs, plan, optimizer, in_place=in_place, verify=verify,
+            inexact_because=_inexact(plan, groups),
+        )  # fmt: skip
     kept = plan.counts if plan.tensors else {}
     report = Report(
         before=before,
@@ -194,6 +195,7 @@ def _cut(
     *,
     in_place: bool,
     verify: bool,
+    inexact_because: tuple[str, ...],
 ) -> tuple[nn.Module, Agreement | None]:
     """Apply `plan`; compare with the masked model where shapes change."""
     if not (verify and plan.tensors):
@@ -203,11 +205,17 @@ def _cut(
         masked = outputs_of(model, batches)
     with _put_back_on_error(model, plan) if in_place else nullcontext():
         result = shrink(model, plan, in_place=in_place)
-        agreement = agree(masked, outputs_of(result, batches))
+        agreement = agree(masked, outputs_of(result, batches), inexact_because=inexact_because)
         # The optimizer is bound only to a result that passed.
         if optimizer is not None:
             rebind(optimizer, model, result, plan)
     return result, agreement
+
+
+def _inexact(plan: Plan, groups: Mapping[str, Group]) -> tuple[str, ...]:
+    """Why the result need not be the masked model; empty where all that is cut is exact."""
+    reasons = (reason for name in plan.kept for reason in groups[name].inexact_because)
+    return tuple(dict.fromkeys(reasons))
 
 
 @contextmanager

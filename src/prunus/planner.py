@@ -154,7 +154,14 @@ class Planner:
             for attribute in self.graph.attributes
             if structured and axes_of(attribute.extent) & kept.keys()
         )
-        return Plan(self.granularity, kept, tensors, attributes, self._provenance())
+        corrections = tuple(
+            correction
+            for correction in self.graph.corrections
+            if structured and axes_of(correction.extent) & kept.keys()
+        )
+        return Plan(
+            self.granularity, kept, tensors, attributes, self._provenance(), corrections
+        )
 
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunus.extents import Extent, positions_of
+from prunus.extents import Extent, positions_of, size_kept
 from prunus.text import amount, share
 
 # -- trace ------------------------------------------------------------------------------------
@@ -71,12 +71,36 @@ class Axis:
         frozen_because: Why no unit may be removed, else None.
         inexact_because: Why removing a unit changes more than its own contribution; empty where
             removal is exact.
+        role: What its units are: "channel", "head", "head_dim", "width" or "expert".
+        corrected: Whether corrections undo all of `inexact_because`, up to the epsilon of a norm.
     """
 
     name: str
     size: int
     frozen_because: str | None = None
     inexact_because: tuple[str, ...] = ()
+    role: str = "channel"
+    corrected: bool = False
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a parameter is multiplied with after a cut: (size kept / size) ** exponent.
+
+    Attributes:
+        tensor: Name of the parameter, such as the weight of an RMSNorm.
+        extent: Whose size counts.
+        exponent: -0.5 where a mean of squares is taken over the extent.
+    """
+
+    tensor: str
+    extent: Extent
+    exponent: float
+
+    def factor(self, counts: Mapping[str, int]) -> float:
+        """Return the factor when `counts[axis]` units of each named axis are kept."""
+        share_kept: float = size_kept(self.extent, counts) / self.extent.size
+        return share_kept**self.exponent
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,7 @@ class Graph:
             layouts.
         weights: The parameters that are matrices or kernels: what they are multiplied with is
             summed over.
+        corrections: What makes up for cuts that are not exact by themselves.
         on_real_tensors: Whether the model had to be run on real tensors, since it does not run
             on ones that have only a shape.
     """
@@ -125,6 +150,7 @@ class Graph:
     output_dims: Mapping[str, int]
     weights: frozenset[str] = frozenset()
     on_real_tensors: bool = False
+    corrections: tuple[Correction, ...] = ()
 
 
 # -- units ------------------------------------------------------------------------------------
@@ -159,11 +185,12 @@ class Group:
 
     Attributes:
         name: Name of the axis; of the tensor where every weight is a unit.
-        granularity: "channel", "weight", ...
+        granularity: What its units are: "channel", "head", ..., "weight".
         size: Number of units.
         members: What the units own, the producing parameter first.
         inexact_because: See `Axis`; empty where removal is exact.
         frozen_because: Why no unit may be removed, else None.
+        corrected: See `Axis`.
     """
 
     name: str
@@ -172,6 +199,7 @@ class Group:
     members: tuple[Member, ...]
     inexact_because: tuple[str, ...] = ()
     frozen_because: str | None = None
+    corrected: bool = False
 
     @property
     def exact(self) -> bool:
@@ -257,6 +285,7 @@ class Plan:
             model; empty where weights are zeroed and no shape changes.
         attributes: Sizes in the user's Python that follow the cut.
         provenance: How the plan was made: versions, seed, budget, criterion, allocation.
+        corrections: What the cut multiplies parameters with.
 
     Example:
         >>> kept = {"fc": Kept.of(torch.tensor([True, False, True, True]))}
@@ -271,6 +300,7 @@ class Plan:
     tensors: Mapping[str, tuple[Extent, ...]]
     attributes: tuple[SizeAttribute, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    corrections: tuple[Correction, ...] = ()
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -337,11 +367,14 @@ class Agreement:
         difference: Largest absolute difference over all outputs.
         tolerance: Largest difference that rounding explains.
         batches: Batch sizes at which the two were compared.
+        inexact_because: Why they need not agree: what was removed, at the user's wish, is not
+            exact. Then the difference is measured and not held to the tolerance.
     """
 
     difference: float
     tolerance: float
     batches: tuple[int, ...]
+    inexact_because: tuple[str, ...] = ()
 
 
 # -- report -----------------------------------------------------------------------------------
@@ -406,5 +439,8 @@ class Report:
             found, allowed = self.agreement.difference, self.agreement.tolerance
             lines.append(
                 f"masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}"
+                if not self.agreement.inexact_because
+                else f"shrunk differs from masked by {found:.1e}: the cut is not exact, since "
+                + "; ".join(self.agreement.inexact_because)
             )
         return "\n".join(lines)

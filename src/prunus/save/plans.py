@@ -16,7 +16,7 @@ from torch import Tensor
 
 from prunus.extents import Extent, from_json, leaves, to_json
 from prunus.files import atomic_write, read_limited
-from prunus.records import Kept, Plan, SizeAttribute
+from prunus.records import Correction, Kept, Plan, SizeAttribute
 from prunus.save.sealed import LIMIT, altered, seal, take, unseal
 
 FORMAT, VERSION = "prunus plan", 1
@@ -82,6 +82,14 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for attribute in plan.attributes
         ],
         "provenance": dict(plan.provenance),
+        "corrections": [
+            {
+                "tensor": correction.tensor,
+                "extent": to_json(correction.extent),
+                "exponent": correction.exponent,
+            }
+            for correction in plan.corrections
+        ],
     }
 
 
@@ -100,9 +108,11 @@ def plan_from_json(data: Any) -> Plan:
         },
         attributes=tuple(_attribute(item) for item in take(data, "attributes", list)),
         provenance=take(data, "provenance", dict),
+        corrections=tuple(_correction(item) for item in take(data, "corrections", list)),
     )
     extents = [extent for dims in plan.tensors.values() for extent in dims]
     extents += [attribute.extent for attribute in plan.attributes]
+    extents += [correction.extent for correction in plan.corrections]
     _check_sizes(extents, {name: kept.size for name, kept in plan.kept.items()})
     return plan
 
@@ -175,6 +185,13 @@ def _attribute(data: Any) -> SizeAttribute:
         attribute=take(data, "attribute", str),
         extent=_extent(data.get("extent")),
     )
+
+
+def _correction(data: Any) -> Correction:
+    exponent = take(data, "exponent", float)
+    if not abs(exponent) <= 1:
+        raise altered(f"a correction has the exponent {exponent}")
+    return Correction(take(data, "tensor", str), _extent(data.get("extent")), exponent)
 
 
 def _extent(data: Any) -> Extent:

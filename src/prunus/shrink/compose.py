@@ -47,6 +47,10 @@ def compose(first: Plan, second: Plan) -> Plan:
         tensors={**second.tensors, **first.tensors},
         attributes=tuple(attributes.values()),
         provenance={**second.provenance, "after": dict(first.provenance)},
+        # Both are powers of what is kept, which multiply to that of what is kept in the end.
+        corrections=tuple(
+            ({each.tensor: each for each in (*second.corrections, *first.corrections)}).values()
+        ),
     )
     _check_same(first, second, plan)
     return plan

@@ -62,6 +62,7 @@ def shrink(
         memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
         result = copy.deepcopy(model, dict(memo))
     set_sizes(result, plan)
+    _correct(result, plan)
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
         recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns
     if not plan.tensors:
@@ -95,6 +96,12 @@ def rebind(
             if cut is not None and isinstance(value, Tensor) and cut.fits(value):
                 state[key] = cut.apply(value)
         optimizer.state[counterparts.get(param, param)] = state
+
+
+def _correct(model: nn.Module, plan: Plan) -> None:
+    parameters = dict(model.named_parameters())
+    for correction in plan.corrections:
+        parameters[correction.tensor].mul_(correction.factor(plan.counts))
 
 
 @dataclass(frozen=True)

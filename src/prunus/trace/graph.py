@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from prunus.records import Axis, Graph, Operator, SizeAttribute, Value
+from prunus.records import Axis, Correction, Graph, Operator, SizeAttribute, Value
 from prunus.trace.axes import KERNEL, SPACE, Node, extent_of, leaves_of, mark_inexact
 from prunus.trace.call import Dims
+from prunus.trace.corrections import corrections
 from prunus.trace.mirrors import mirrored
-from prunus.trace.record import Recorder, Step
+from prunus.trace.record import LAYOUT, Recorder, Step
+from prunus.trace.roles import roles
 from prunus.trace.sizes import Attribute
 
 
@@ -46,6 +48,11 @@ def build(
     output_dims = {n: 0 for n in sources.tensors if n in sources.parameters} | _transposed(
         recorder.steps, ids
     )
+    weights = _in_any_layout(
+        recorder.steps, {key: name for key, name in ids.items() if name in sources.parameters}
+    )
+    role_of = roles(recorder.steps, weights)
+    corrected = corrections(recorder.steps, weights, recorder.outputs)
     names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
     values = _Values(names, ids)
     tensors = {name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()}
@@ -55,7 +62,12 @@ def build(
         for attribute, node in bound
     ]
     return Graph(
-        axes={name: _axis(name, node) for node, name in names.items()},
+        axes={
+            name: _axis(
+                name, node, role_of.get(node, "channel"), corrected=corrected.solve(node)
+            )
+            for node, name in names.items()
+        },
         tensors=tensors,
         parameters=sources.parameters,
         aliases=sources.aliases,
@@ -64,7 +76,11 @@ def build(
         unreached=unreached(recorder.steps, sources),
         output_dims=output_dims,
         weights=_weights(
-            recorder.steps, ids, {name: len(dims[name].nodes) for name in output_dims}
+            recorder.steps, weights, {name: len(dims[name].nodes) for name in output_dims}
+        ),
+        corrections=tuple(
+            Correction(weight, extent_of(node, names), exponent)
+            for weight, node, exponent in corrected.factors
         ),
     )
 
@@ -112,10 +128,10 @@ def _plain_list(value: object) -> bool:
     return isinstance(value, list) and not any(isinstance(item, Tensor) for item in value)
 
 
-def _axis(name: str, node: Node) -> Axis:
+def _axis(name: str, node: Node, role: str, *, corrected: bool) -> Axis:
     reasons = [reason for reason in node.frozen if reason not in {KERNEL, SPACE}]
     because = "; ".join(reasons[:3] or node.frozen) or None
-    return Axis(name, node.size, because, tuple(node.inexact))
+    return Axis(name, node.size, because, tuple(node.inexact), role, corrected)
 
 
 def unreached(steps: Iterable[Step], sources: Sources) -> tuple[str, ...]:
@@ -176,26 +192,29 @@ def _transposed(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[str, int]
 _TRANSPOSED = {"convolution": "weight", "mm": "mat2", "addmm": "mat2", "embedding": "weight"}
 
 
+def _in_any_layout(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[int, str]:
+    """Return the ids of the parameters, and of what changes of layout made of them."""
+    seen = dict(ids)
+    for step in steps:
+        if step.call.name in LAYOUT and step.inputs and id(step.inputs[0]) in seen:
+            seen[id(step.call.outputs[0])] = seen[id(step.inputs[0])]
+    return seen
+
+
 def _weights(
-    steps: Iterable[Step], ids: Mapping[int, str], ranks: Mapping[str, int]
+    steps: Iterable[Step], weights: Mapping[int, str], ranks: Mapping[str, int]
 ) -> frozenset[str]:
     """Return the parameters that a contraction reads, as they are or after a change of layout."""
-    seen, found = dict(ids), set()
-    for step in steps:
-        names = [seen[id(tensor)] for tensor in step.inputs if id(tensor) in seen]
-        if step.call.name in _LAYOUT and names:
-            seen[id(step.call.outputs[0])] = names[0]
-        elif step.call.name in _CONTRACTIONS:
-            found |= {name for name in names if ranks.get(name, 0) > 1}  # a bias is read there too
-    return frozenset(found)
+    read = (
+        weights[id(tensor)]
+        for step in steps
+        if step.call.name in _CONTRACTIONS
+        for tensor in step.inputs
+        if id(tensor) in weights
+    )
+    return frozenset(name for name in read if ranks.get(name, 0) > 1)  # a bias is read there too
 
 
-_LAYOUT = frozenset(
-    {
-        "_reshape_alias", "_to_copy", "_unsafe_view", "clone", "expand", "permute", "reshape", "t",
-        "transpose", "unsqueeze", "view",
-    }
-)  # fmt: skip
 _CONTRACTIONS = frozenset({
     "addmm",
     "addmv",

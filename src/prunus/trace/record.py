@@ -21,6 +21,14 @@ from prunus.trace.call import RULES, Call, Dims, Rule, fixed, is_composite, is_n
 from prunus.trace.location import user_line
 from prunus.trace.rules.pointwise import pointwise
 
+# Operators that change no number of a weight.
+LAYOUT = frozenset(
+    {
+        "_reshape_alias", "_to_copy", "_unsafe_view", "clone", "expand", "permute", "reshape", "t",
+        "transpose", "unsqueeze", "view",
+    }
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,6 +46,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[Step] = []
+        self.outputs: list[Tensor] = []  # of the model
         # Tensors are kept alive, so that no other can take over an id.
         self._known: dict[int, tuple[Tensor, Dims]] = {}
         # Storage -> the tensors that lie in it.

@@ -81,7 +81,8 @@ def _record(model: nn.Module, example_inputs: Inputs, mode: FakeTensorMode | Non
 
 def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:
     outputs = run(model, sources.tensors, sources.aliases, inputs)
-    for tensor in tensors_in(outputs):
+    recorder.outputs += tensors_in(outputs)
+    for tensor in recorder.outputs:
         for node in recorder.dims_of(tensor).nodes:
             freeze(node, "model output")
 

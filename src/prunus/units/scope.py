@@ -21,9 +21,6 @@ def scoped(groups: Groups, *, include: Sequence[str] | None, exclude: Sequence[s
 def _scoped(group: Group, include: Sequence[str] | None, exclude: Sequence[str]) -> Group:
     if group.frozen_because is not None:
         return group
-    if not group.exact:
-        because = f"removal is not exact: {group.inexact_because[0]}"
-        return replace(group, frozen_because=because)
     producers = [member.tensor for member in group.members if member.produces]
     for pattern in exclude:
         if any(_matches(tensor, pattern) for tensor in producers):

@@ -31,8 +31,18 @@ def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]
     return results
 
 
-def agree(masked: Sequence[Sequence[Tensor]], shrunk: Sequence[Sequence[Tensor]]) -> Agreement:
+def agree(
+    masked: Sequence[Sequence[Tensor]],
+    shrunk: Sequence[Sequence[Tensor]],
+    *,
+    inexact_because: tuple[str, ...] = (),
+) -> Agreement:
     """Compare the outputs of the masked and the shrunk model, from `outputs_of`.
+
+    Args:
+        masked: Per batch the outputs of the masked model.
+        shrunk: Those of the shrunk one.
+        inexact_because: Where reasons are given, values may differ: how far is measured.
 
     Raises:
         VerifyError: They differ by more than rounding explains, in number, shape or value.
@@ -48,7 +58,7 @@ def agree(masked: Sequence[Sequence[Tensor]], shrunk: Sequence[Sequence[Tensor]]
             difference, allowed = _difference(one, other)
             tolerance = max(tolerance, allowed)
             worst = max(worst, difference)
-            if not difference <= allowed:
+            if not (difference <= allowed or inexact_because):
                 raise VerifyError(
                     f"the shrunk model differs from the masked one by {difference:.3g} where "
                     f"rounding explains {allowed:.3g}, in batch {batch}",
@@ -56,7 +66,7 @@ def agree(masked: Sequence[Sequence[Tensor]], shrunk: Sequence[Sequence[Tensor]]
                     hint="exclude=... the layers involved, and report the model",
                 )
     sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
-    return Agreement(worst, tolerance, sizes)
+    return Agreement(worst, tolerance, sizes, inexact_because)
 
 
 def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:

@@ -1,0 +1,79 @@
+"""What the units of an axis are: heads, their width, experts, the residual stream, or channels.
+
+An axis has the role that its operators give it; nobody has to say which layer is an attention.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from prunus.trace.axes import Node, leaves_of
+from prunus.trace.record import Step
+
+# Where operators give an axis several roles, the first of these.
+ROLES = ("expert", "head", "head_dim", "width", "channel")
+
+_BATCHED = {"bmm": (0, 1), "baddbmm": (1, 2)}
+_EXPERTS = {"_grouped_mm": 1}
+_ADDITIONS = frozenset({"add", "add_"})
+_WIDTH_NORMS = {"native_layer_norm": "normalized_shape", "_fused_rms_norm": "normalized_shape"}
+
+
+def roles(steps: Iterable[Step], weights: Mapping[int, str]) -> dict[Node, str]:
+    """Return the role of each leaf that has another one than "channel".
+
+    Args:
+        steps: What was recorded.
+        weights: Id of every tensor that is a parameter, or one in another layout.
+
+    A batch dim of a matrix product is made of heads, and what such products sum over or leave is
+    their width; of experts where one factor is a parameter. The residual stream is what a
+    residual addition runs over, or a normalisation over features.
+    """
+    found: dict[Node, str] = {}
+    for leaf, role in _given(steps, weights):
+        if ROLES.index(role) < ROLES.index(found.get(leaf, "channel")):
+            found[leaf] = role
+    return found
+
+
+def _given(steps: Iterable[Step], weights: Mapping[int, str]) -> Iterator[tuple[Node, str]]:
+    reads: Counter[int] = Counter()
+    for step in steps:
+        name = step.call.name
+        if name in _BATCHED:
+            yield from _of_product(step, weights)
+        elif name in _EXPERTS:
+            yield from _all(step, _EXPERTS[name], slice(0, 1), "expert")
+        elif name in _ADDITIONS and _is_residual(step, weights, reads):
+            yield from _all(step, 0, slice(None), "width")
+        elif name in _WIDTH_NORMS:
+            count = len(step.call[_WIDTH_NORMS[name]])
+            yield from _all(step, 0, slice(-count, None), "width")
+        reads.update(id(tensor) for tensor in step.inputs if tensor is not None)
+
+
+def _of_product(step: Step, weights: Mapping[int, str]) -> Iterator[tuple[Node, str]]:
+    left, right = _BATCHED[step.call.name]
+    of_weight = any(id(step.inputs[place]) in weights for place in (left, right))
+    yield from _all(step, left, slice(0, 1), "expert" if of_weight else "head")
+    if not of_weight:
+        yield from _all(step, left, slice(1, None), "head_dim")
+        yield from _all(step, right, slice(2, None), "head_dim")
+
+
+def _is_residual(step: Step, weights: Mapping[int, str], reads: Mapping[int, int]) -> bool:
+    """Whether two activations of one shape are added, one of which was read on the way before."""
+    tensors = step.inputs[:2]
+    if len(tensors) < 2 or any(t is None or id(t) in weights for t in tensors):
+        return False
+    one, other = step.input_dims[:2]
+    if one is None or other is None or len(one.nodes) != len(other.nodes):
+        return False
+    alike = all(a.find() is b.find() for a, b in zip(one.nodes, other.nodes, strict=True))
+    return alike and any(reads[id(tensor)] > 0 for tensor in tensors)
+
+
+def _all(step: Step, place: int, dims: slice, role: str) -> Iterator[tuple[Node, str]]:
+    known = step.input_dims[place]
+    for node in known.nodes[dims] if known is not None else ():
+        yield from ((leaf, role) for leaf in leaves_of(node))

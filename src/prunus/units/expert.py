@@ -1,0 +1,9 @@
+"""The experts of a mixture, with their rows of the router."""
+
+from prunus.records import Graph, Groups
+from prunus.units.axes import of_role
+
+
+def groups(graph: Graph) -> Groups:
+    """Return the groups of this role; removal need not be exact, since it was asked for."""
+    return of_role(graph, "expert")

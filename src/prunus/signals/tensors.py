@@ -190,9 +190,7 @@ def group_of(
 # -- layouts ----------------------------------------------------------------------------------
 
 
-def layout_of(
-    group: Group, position: int, start: int, stop: int
-) -> Callable[[Tensor], Tensor]:
+def layout_of(group: Group, position: int, start: int, stop: int) -> Callable[[Tensor], Tensor]:
     """Return how to lay out a tensor of the shape of member `position`, for units start:stop."""
     dim = group.members[position].dim
     if dim is None:

@@ -21,6 +21,7 @@ from prunus.planner import Planner
 from prunus.records import Agreement, Group, GroupRow, Plan, Report
 from prunus.save import read, write
 from prunus.shrink import rebind, shrink
+from prunus.trace.restore import snapshot
 from prunus.verify.agreement import agree, example_batches, outputs_of
 
 
@@ -224,16 +225,14 @@ def _put_back_on_error(model: nn.Module, plan: Plan) -> Iterator[None]:
     named = dict(model.named_parameters()) | dict(model.named_buffers())
     cut = [named[name] for name in plan.tensors]
     held = [(tensor, tensor.data, tensor.grad) for tensor in cut]
-    modules = [model.get_submodule(name) for name in {one.module for one in plan.attributes}]
-    attributes = [(module, dict(vars(module))) for module in modules]
+    put_back = snapshot(model)
     try:
         yield
     except BaseException:
         with torch.inference_mode(mode=False):
             for tensor, data, gradient in held:
                 tensor.data, tensor.grad = data, gradient
-        for module, before in attributes:
-            vars(module).update(before)
+        put_back()
         raise
 
 

@@ -1,4 +1,5 @@
 from collections import OrderedDict, deque
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,6 +8,16 @@ from torch import nn
 from prunus import prune, trace
 from prunus.allocate import Budget
 from prunus.trace.restore import as_it_was
+
+
+class Slot:
+    __slots__ = ("value",)
+
+    def __init__(self):
+        self.value = 5
+
+    def __repr__(self):
+        return f"Slot({self.value})"
 
 
 class Diary(nn.Module):
@@ -20,6 +31,7 @@ class Diary(nn.Module):
         self.cache, self.deep = {}, {"keys": [{}, deque([1])]}
         self.ordered, self.seen_shapes = OrderedDict(one=1), {(1, 6)}
         self.plain = torch.zeros(3)
+        self.state = SimpleNamespace(steps=2, seen=[torch.zeros(2)], slot=Slot())
         self.count = nn.Buffer(torch.zeros(()))
         self.a.register_forward_hook(lambda module, inputs, output: output)
         self.drop = nn.Dropout().eval()
@@ -33,6 +45,9 @@ class Diary(nn.Module):
         self.seen_shapes.add(tuple(x.shape))
         self.sizes.append(0)
         self.plain.add_(1)
+        self.state.steps, self.state.last = self.state.steps + 1, x
+        self.state.seen[0].add_(1)
+        self.state.slot.value += 1
         self.count += 1
         if not hasattr(self, "lazy"):
             self.register_buffer("lazy", torch.zeros(2))
@@ -48,7 +63,11 @@ def everything(model):
             content = dict(value) if isinstance(value, dict) else value
             content = list(value) if isinstance(value, (list, set, deque)) else content
             found[name, key] = (id(value), type(value), content)
-    return found | {"deep": repr(model.deep), "plain": model.plain.tolist()}
+    return found | {
+        "deep": repr(model.deep),
+        "plain": model.plain.tolist(),
+        "state": repr(model.state),
+    }
 
 
 def assert_untouched(model, action):

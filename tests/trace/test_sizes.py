@@ -18,13 +18,13 @@ from prunus import shrink, trace
 from prunus.extents import axes_of, show
 from prunus.records import Kept, Plan
 from prunus.trace.axes import Node, fresh, leaves_of, product, sum_of
+from prunus.trace.holders import set_attribute
 from prunus.trace.sizes import (
     Attribute,
     DimSize,
     TaggedInt,
     bind,
     origin_of,
-    set_attribute,
     settle,
 )
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -12,6 +11,7 @@ from prunus.errors import SaveError
 from prunus.records import Plan
 from prunus.save.manifest import Manifest, shapes_of
 from prunus.save.weights import Signature, signature, split_tied
+from prunus.trace.holders import get_attribute
 
 
 def check_architecture(model: nn.Module, manifest: Manifest, folder: Path) -> None:
@@ -73,17 +73,8 @@ def _sizes(model: nn.Module, plan: Plan) -> Iterator[str]:
     """Sizes in the user's Python that follow the cut."""
     modules = dict(model.named_modules())
     for attribute in plan.attributes:
-        found = _value(modules.get(attribute.module), attribute.attribute)
+        module = modules.get(attribute.module)
+        found = None if module is None else get_attribute(module, attribute.attribute)
         if found != attribute.extent.size:
             name = f"{attribute.module}.{attribute.attribute}".lstrip(".")
             yield f"{name} is {found} here, {attribute.extent.size} there"
-
-
-def _value(module: nn.Module | None, path: str) -> Any:
-    """What is at "heads", or at "shape.0" inside a tuple or list; None where nothing is."""
-    name, *places = path.split(".")
-    value = vars(module).get(name) if module is not None else None
-    for place in places:
-        fits = isinstance(value, tuple | list) and place.isdigit() and int(place) < len(value)
-        value = value[int(place)] if fits else None  # type: ignore[index]
-    return value

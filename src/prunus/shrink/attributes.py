@@ -7,7 +7,8 @@ from torch import nn
 
 from prunus.extents import size_kept
 from prunus.records import Plan
-from prunus.trace.sizes import set_attribute
+from prunus.trace.holders import set_attribute
+from prunus.trace.restore import as_it_was
 
 
 def set_sizes(model: nn.Module, plan: Plan) -> None:
@@ -21,12 +22,6 @@ def set_sizes(model: nn.Module, plan: Plan) -> None:
 @contextmanager
 def sized(model: nn.Module, plan: Plan) -> Iterator[None]:
     """Set the sizes for a while, as for a dry run on fake tensors."""
-    modules = dict(model.named_modules())
-    touched = {attribute.module for attribute in plan.attributes}
-    before = {name: dict(vars(modules[name])) for name in touched}
-    try:
+    with as_it_was(model):
         set_sizes(model, plan)
         yield
-    finally:
-        for name, values in before.items():
-            modules[name].__dict__.update(values)

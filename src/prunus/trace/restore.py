@@ -1,20 +1,22 @@
 """Leave a model as it was, whatever its `forward` writes down in it."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+
+from prunus.trace.holders import keep, reached_from
 
 
 @contextmanager
 def as_it_was(model: nn.Module, *, buffers: bool = False) -> Iterator[None]:
     """Give every attribute of every module back at the end, as after a run of `forward`.
 
-    New attributes go, hooks too; dicts, lists and sets hold what they held, at any depth, and
-    stay the same objects; plain tensors have the values that they had, and buffers where asked.
+    New attributes go, hooks too; dicts, lists, sets and plain objects hold what they held, at any
+    depth, and stay the same objects; plain tensors have the values that they had, and buffers
+    where asked.
 
     Example:
         >>> model = nn.Linear(2, 2)
@@ -24,53 +26,37 @@ def as_it_was(model: nn.Module, *, buffers: bool = False) -> Iterator[None]:
         >>> model.calls
         [1]
     """
-    attributes = [(module, dict(vars(module))) for module in model.modules()]
-    values = [value for _, before in attributes for value in before.values()]
-    refills = [_refill(container) for container in _containers(values)]
-    kept = [value for value in values if isinstance(value, Tensor)]
-    tensors = [(t, t.detach().clone()) for t in (*kept, *(model.buffers() if buffers else ()))]
+    put_back = snapshot(model, buffers=buffers)
     try:
         yield
     finally:
-        for module, before in attributes:
+        put_back()
+
+
+def snapshot(model: nn.Module, *, buffers: bool = False) -> Callable[[], None]:
+    """Return what puts everything back as it is now: see `as_it_was`."""
+    attributes = [(module, dict(vars(module))) for module in model.modules()]
+    reached = list(reached_from(value for _, held in attributes for value in held.values()))
+    refills = [refill for holder in reached if (refill := keep(holder)) is not None]
+    own = set(chain(model.parameters(), () if buffers else model.buffers()))
+    kept = [value for value in reached if isinstance(value, Tensor) and value not in own]
+    tensors = [(tensor, tensor.detach().clone()) for tensor in kept]
+
+    def put_back() -> None:
+        for module, held in attributes:
             vars(module).clear()
-            vars(module).update(before)
+            vars(module).update(held)
         for refill in refills:
             refill()
         for tensor, value in tensors:
             _restore(tensor, value)
 
-
-_CONTAINERS = (dict, list, set, deque)
-
-
-def _containers(values: Iterable[Any]) -> list[Any]:
-    """Return every container among `values` and inside them, each once."""
-    found: dict[int, Any] = {}
-    waiting = list(values)
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, _CONTAINERS) and id(value) not in found:
-            found[id(value)] = value
-            waiting += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, tuple):
-            waiting += value
-    return list(found.values())
-
-
-def _refill(container: Any) -> Callable[[], None]:
-    """Return what puts back what `container` holds now."""
-    content = dict(container) if isinstance(container, dict) else list(container)
-
-    def refill() -> None:
-        container.clear()
-        add = container.update if hasattr(container, "update") else container.extend
-        add(content)
-
-    return refill
+    return put_back
 
 
 def _restore(tensor: Tensor, value: Tensor) -> None:
+    if tensor.is_meta:
+        return
     with torch.no_grad(), torch.inference_mode(mode=tensor.is_inference()):
-        if not torch.equal(tensor, value):
+        if tensor.layout != torch.strided or not torch.equal(tensor, value):
             tensor.copy_(value)

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from prunus.trace.axes import Mismatch, Node, cut, freeze, leaves_of, mark_inexact, split, unify
+from prunus.trace.holders import parts_of, put
 from prunus.trace.location import user_line
 from prunus.trace.restore import as_it_was
 
@@ -25,7 +26,7 @@ class Attribute:
 
     Attributes:
         module: Name of the module.
-        path: Where below it: "heads", or "normalized_shape.0" inside a tuple or list.
+        path: Where below it: "heads", "normalized_shape.0", or "config.vision.width".
         node: The extent whose size it supplies, once that is known.
         number_uses: Where the int is used as a number and not as a size.
     """
@@ -157,27 +158,46 @@ def origin_of(number: Any) -> Origin | None:
 
 @contextmanager
 def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
-    """Replace every int of 2 or more in the modules of `model` by a `TaggedInt`, and undo it.
+    """Replace every int of 2 or more that the modules of `model` hold by a `TaggedInt`; undo it.
 
-    Ints directly in a module, and in a tuple or list directly in it, are tagged. Every attribute
-    is put back afterwards, those that `forward` set included. Yields the origins handed out.
+    Ints are tagged in modules, and in the tuples, lists, dicts and plain objects that these hold,
+    such as `model.config.vision.width`. An object that several modules share is tagged once, so
+    that what is sized by one of its ints stays together. Everything is put back afterwards, what
+    `forward` set included. Yields the origins handed out.
     """
-    attributes: list[Attribute] = []
     with as_it_was(model):
+        tagger = _Tagger()
         for name, module in model.named_modules():
-            for attribute, value in list(vars(module).items()):
-                vars(module)[attribute] = _tag(value, name, attribute, attributes)
-        yield attributes
+            tagger.tag(vars(module), name)
+        yield tagger.attributes
 
 
-def _tag(value: Any, module: str, path: str, attributes: list[Attribute]) -> Any:
-    if type(value) is int and value > 1:
-        attributes.append(Attribute(module, path))
-        return TaggedInt(value, attributes[-1])
-    if type(value) in (tuple, list):
-        items = (_tag(item, module, f"{path}.{k}", attributes) for k, item in enumerate(value))
-        return type(value)(items)
-    return value
+_DEPTH = 5  # of nested holders; what lies deeper belongs to other things than the model
+_MOST_ITEMS = 256  # in a holder of sizes; longer ones are data, such as a vocabulary
+
+
+class _Tagger:
+    """Puts tags on ints, each holder once."""
+
+    def __init__(self) -> None:
+        self.attributes: list[Attribute] = []
+        self._seen: set[int] = set()
+
+    def tag(self, holder: Any, module: str, *above: str) -> Any:
+        """Tag what `holder` holds, and return it, or what stands for it where it is a tuple."""
+        if id(holder) in self._seen or len(above) > _DEPTH:
+            return holder
+        if not isinstance(holder, tuple):
+            self._seen.add(id(holder))
+        parts = parts_of(holder)
+        for step, item in parts.items() if len(parts) <= _MOST_ITEMS else ():
+            if type(item) is int and item > 1:
+                self.attributes.append(Attribute(module, ".".join((*above, step))))
+                holder = put(holder, step, TaggedInt(item, self.attributes[-1]))
+            elif type(item) is not int:
+                other = self.tag(item, module, *above, step)
+                holder = holder if other is item else put(holder, step, other)
+        return holder
 
 
 # -- binding ----------------------------------------------------------------------------------
@@ -372,21 +392,3 @@ _OPERATIONS: dict[str, Callable[[Polynomial, Polynomial], Polynomial | None]] = 
     "*": _times,
     "//": _divided,
 }
-
-
-# -- after a cut ------------------------------------------------------------------------------
-
-
-def set_attribute(module: nn.Module, path: str, value: int) -> None:
-    """Set the int at `path` below `module`: "heads", or "shape.0" inside a tuple or list."""
-    name, *rest = path.split(".")
-    vars(module)[name] = _replaced(vars(module).get(name), rest, value)
-
-
-def _replaced(current: Any, path: list[str], value: int) -> Any:
-    if not path:
-        return value
-    place = int(path[0])
-    items = list(current)
-    items[place] = _replaced(items[place], path[1:], value)
-    return type(current)(items)

@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 ORDER = """
 _version < versions < errors < text < files < extents < inputs < records < modes < data < networks
 < cost < trace < units < explanation < signals < criteria < allocate < masks < shrink < solvers
-< planner < recover < train < verify < linearize < save < api < study < demo < cli
+< damage < planner < recover < train < verify < linearize < save < api < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)
 # What is at home everywhere. Each other third party is imported in one file only.

@@ -125,7 +125,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     with clock("score"):
         scores = planner.scores(data=data, loss=loss)
     with clock("choose"):
-        plan, groups = planner.choose(scores)
+        plan, groups = planner.choose(scores, data=data, loss=loss)
     before = count(model, macs=planner.costs.macs({}))
     with clock("cut and check"):
         result, agreement = _cut(

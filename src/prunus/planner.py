@@ -7,10 +7,11 @@ from typing import Any
 from torch import nn
 
 from prunus import criteria, units
-from prunus.allocate import Allocator, Budget, allocate, default, get
+from prunus.allocate import Allocator, Budget, Measure, allocate, default, get
 from prunus.cost import CostModel
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
+from prunus.damage import Damage
 from prunus.errors import TraceError
 from prunus.extents import axes_of
 from prunus.inputs import Inputs, Loss
@@ -100,17 +101,34 @@ class Planner:
         )
         return criteria.scores(self.criterion, self.free, signals)
 
-    def kept(self, scores: Scores) -> dict[str, Kept]:
-        """Return which units stay by `scores`, without a check that the model then runs."""
+    def kept(
+        self,
+        scores: Scores,
+        *,
+        data: Iterable[Any] | None = None,
+        loss: Loss | None = None,
+    ) -> dict[str, Kept]:
+        """Return which units stay by `scores`, without a check that the model then runs.
+
+        Data and loss are for allocators that measure.
+        """
         return allocate(
             self.groups,
             scores=scores,
             budget=self.budget,
             allocation=self.allocator,
             costs=self.costs,
+            weights=self._weights(),
+            measure=self._measure(data, loss),
         )
 
-    def choose(self, scores: Scores) -> tuple[Plan, Groups]:
+    def choose(
+        self,
+        scores: Scores,
+        *,
+        data: Iterable[Any] | None = None,
+        loss: Loss | None = None,
+    ) -> tuple[Plan, Groups]:
         """Return a plan that meets the budget and that the model runs under, and the groups.
 
         The model is replayed on fake tensors with the sizes of the plan. Where an operator does
@@ -121,7 +139,7 @@ class Planner:
             BudgetError: No plan meets the budget.
             TraceError: A divergence involves no group that the plan cuts.
         """
-        plan = self._plan(self.kept(scores))
+        plan = self.plan(self.kept(scores, data=data, loss=loss))
         divergence = self._replay(plan)
         if divergence is None:
             return plan, self.groups
@@ -135,14 +153,28 @@ class Planner:
         frozen = {
             name: replace(self.groups[name], frozen_because=divergence.reason) for name in axes
         }
-        return replace(self, groups={**self.groups, **frozen}).choose(scores)
+        again = replace(self, groups={**self.groups, **frozen})
+        return again.choose(scores, data=data, loss=loss)
+
+    def _weights(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all matrices and kernels, in the order in which they run."""
+        read = (value for operator in self.graph.operators for value in operator.inputs if value)
+        ordered = dict.fromkeys(value.name for value in read if value.name in self.graph.weights)
+        return {name: self.graph.tensors[name].shape for name in ordered if name is not None}
+
+    def _measure(self, data: Iterable[Any] | None, loss: Loss | None) -> Measure | None:
+        if data is None or not self.allocator.measures:
+            return None
+        damage = Damage(self.model, data, loss=loss)
+        return lambda kept: damage(self.plan(kept))
 
     def _diverging_alone(self, plan: Plan) -> frozenset[str]:
         """Return the groups under whose cut alone the model does something else."""
-        alone = {name: self._plan({name: kept}) for name, kept in plan.kept.items()}
+        alone = {name: self.plan({name: kept}) for name, kept in plan.kept.items()}
         return frozenset(name for name, each in alone.items() if self._replay(each) is not None)
 
-    def _plan(self, kept: Mapping[str, Kept]) -> Plan:
+    def plan(self, kept: Mapping[str, Kept]) -> Plan:
+        """Return the plan that keeps these units, without a check that the model then runs."""
         structured = self.granularity != "weight"
         tensors = {
             name: value.extents
@@ -159,9 +191,7 @@ class Planner:
             for correction in self.graph.corrections
             if structured and axes_of(correction.extent) & kept.keys()
         )
-        return Plan(
-            self.granularity, kept, tensors, attributes, self._provenance(), corrections
-        )
+        return Plan(self.granularity, kept, tensors, attributes, self._provenance(), corrections)
 
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:

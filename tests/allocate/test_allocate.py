@@ -43,7 +43,7 @@ def test_names_and_instances_are_the_same() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(BudgetError, match=r"no allocation 'globl'\n.*global, uniform\n.*'global'"):
+    with pytest.raises(BudgetError, match=r"'globl'\n.*global, .*uniform\n.*'global'"):
         run(allocation="globl")
 
 

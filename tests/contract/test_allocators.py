@@ -12,7 +12,7 @@ import torch
 import prunus.allocate
 from prunus.allocate import Allocator, Budget, Counts, Problem, allocate
 from prunus.errors import BudgetError
-from prunus.records import Group, Groups, Kept, Scores
+from prunus.records import Group, Groups, Kept, Member, Scores
 
 for module in pkgutil.iter_modules(prunus.allocate.__path__, "prunus.allocate."):
     importlib.import_module(module.name)
@@ -23,6 +23,8 @@ ALL = [
     if c.__module__.startswith("prunus.")
 ]
 SIZES = {"stem": 12, "frozen": 9, "wide": 40, "tiny": 3, "head": 21}
+LAYERS = {name: (size, 4, 3, 3) for name, size in SIZES.items()}
+HARM = {"stem": 5.0, "wide": 1.0, "tiny": 2.0, "head": 3.0}  # of a group that is all gone
 BUDGETS = [
     Budget(params=0.6),
     Budget(macs=0.5, min_units=2),
@@ -51,10 +53,22 @@ class Costs:
 
 def groups_of(granularity: str) -> Groups:
     frozen = {"frozen": "model output"}
+    dim = None if granularity == "weight" else 0
     return {
-        name: Group(name, granularity, size, (), frozen_because=frozen.get(name))
+        name: Group(
+            name,
+            granularity,
+            size,
+            (Member(name, dim, produces=True),),
+            frozen_because=frozen.get(name),
+        )
         for name, size in SIZES.items()
     }
+
+
+def measure(kept: Mapping[str, Kept]) -> float:
+    """A model that suffers by how much of each group is gone, squared."""
+    return sum(HARM[name] * (1 - one.count / one.size) ** 2 for name, one in kept.items())
 
 
 def scores() -> dict[str, torch.Tensor]:
@@ -76,6 +90,8 @@ def run(
         budget=budget,
         allocation=allocator,
         costs=Costs(),
+        weights=LAYERS,
+        measure=measure,
     )
 
 
@@ -250,4 +266,4 @@ def test_a_positional_one_fails() -> None:
 def test_all_were_found_and_have_a_name() -> None:
     found = {type(param.values[0]) for param in ALL}
     assert found == {type(prunus.allocate.get(name)) for name in prunus.allocate.names()}
-    assert len(found) >= 2
+    assert len(found) >= 8

@@ -9,10 +9,16 @@ uniform.py, ...     one allocator a file
 
 from collections.abc import Mapping
 
-from prunus.allocate.base import Allocator, Costs, Counts, Problem
+from prunus.allocate.base import Allocator, Costs, Counts, Measure, Problem
 from prunus.allocate.budget import Budget
+from prunus.allocate.erk import ERK
 from prunus.allocate.fit import Structured
 from prunus.allocate.global_ranking import Global
+from prunus.allocate.isomorphic import Isomorphic
+from prunus.allocate.knapsack import Knapsack
+from prunus.allocate.lamp import LAMP
+from prunus.allocate.sensitivity import Sensitivity
+from prunus.allocate.unif_plus import UnifPlus
 from prunus.allocate.uniform import Uniform
 from prunus.allocate.unreachable import nothing_free, unreachable
 from prunus.allocate.weights import Weights
@@ -20,12 +26,19 @@ from prunus.errors import BudgetError, unknown_name
 from prunus.records import Groups, Kept, Scores
 
 __all__ = [
+    "ERK",
+    "LAMP",
     "Allocator",
     "Budget",
     "Costs",
     "Counts",
     "Global",
+    "Isomorphic",
+    "Knapsack",
+    "Measure",
     "Problem",
+    "Sensitivity",
+    "UnifPlus",
     "Uniform",
     "allocate",
     "default",
@@ -33,7 +46,16 @@ __all__ = [
     "names",
 ]
 
-_BY_NAME: Mapping[str, type[Allocator]] = {"uniform": Uniform, "global": Global}
+_BY_NAME: Mapping[str, type[Allocator]] = {
+    "erk": ERK,
+    "global": Global,
+    "isomorphic": Isomorphic,
+    "knapsack": Knapsack,
+    "lamp": LAMP,
+    "sensitivity": Sensitivity,
+    "unif_plus": UnifPlus,
+    "uniform": Uniform,
+}
 
 
 def names() -> tuple[str, ...]:
@@ -62,7 +84,7 @@ def get(allocation: str | Allocator) -> Allocator:
 
     Example:
         >>> get("global")
-        Global()
+        Global(floor=0.0)
     """
     if isinstance(allocation, Allocator):
         return allocation
@@ -72,7 +94,14 @@ def get(allocation: str | Allocator) -> Allocator:
 
 
 def allocate(
-    groups: Groups, *, scores: Scores, budget: Budget, allocation: str | Allocator, costs: Costs
+    groups: Groups,
+    *,
+    scores: Scores,
+    budget: Budget,
+    allocation: str | Allocator,
+    costs: Costs,
+    weights: Mapping[str, tuple[int, ...]] | None = None,
+    measure: Measure | None = None,
 ) -> dict[str, Kept]:
     """Choose the units that stay, so that every target of the budget is met.
 
@@ -80,9 +109,12 @@ def allocate(
         groups: All groups of the model; frozen ones keep all.
         scores: One score per unit of every other group; larger means keep.
         budget: What the result may cost.
-        allocation: An allocator or its name: "uniform" or "global".
+        allocation: An allocator or its name, one of `names()`.
         costs: What a choice of counts costs; counts are by group name. Where weights are zeroed
             only the dense `params({})` is asked for.
+        weights: The shapes of all matrices and kernels by name, in the order in which they run:
+            what "erk", "unif_plus" and "isomorphic" go by.
+        measure: What a choice of units does to the model: what "sensitivity" goes by.
 
     Returns:
         Per group that loses units, which stay. Inside a group these are the highest scores; of
@@ -121,7 +153,14 @@ def allocate(
             hint="prune twice: first the larger units, then the weights",
         )
     kind = Weights if kinds == {"weight"} else Structured
-    problem = kind(groups=groups, scores=scores, budget=budget, costs=costs)
+    problem = kind(
+        groups=groups,
+        scores=scores,
+        budget=budget,
+        costs=costs,
+        weights=weights or {},
+        measure=measure,
+    )
     if not problem.free:
         raise nothing_free(problem)
     if not problem.missed({}):

@@ -11,18 +11,25 @@ Legend: U units of a group, C chunks, G groups.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, TypeAlias
+from math import ceil
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from prunus.allocate.budget import Budget
 from prunus.errors import BudgetError, CriterionError
 from prunus.records import Group, Groups, Kept, Scores
 
 Counts: TypeAlias = Mapping[str, int]
+Measure: TypeAlias = Callable[[Mapping[str, Kept]], float]
+"""How much worse the model is with only these units of these groups at work."""
+Ascending: TypeAlias = npt.NDArray[np.float64]  # (U,)
 
 PIECE = 2**18  # scores looked at together: small enough to stay in the cache of a core
 
@@ -52,6 +59,9 @@ class Problem(ABC):
         scores: One score per unit.
         budget: What the result may cost.
         costs: What a choice of counts costs.
+        weights: The shapes of all matrices and kernels by name, in the order in which they run.
+        measure: What a choice of units does to the model; None where there are no data.
+        floors: The fewest units that a group may keep, where that is more than `min_units`.
 
     Raises:
         BudgetError: A field of the budget has no meaning for these groups.
@@ -61,6 +71,9 @@ class Problem(ABC):
     scores: Scores
     budget: Budget
     costs: Costs
+    weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    measure: Measure | None = None
+    floors: Counts = field(default_factory=dict)
 
     refused: ClassVar[Mapping[str, tuple[str, str]]]
     """Fields of a budget that mean nothing here: name -> why and hint."""
@@ -116,12 +129,61 @@ class Problem(ABC):
     def smaller_counts(self, name: str) -> range:
         """Return the counts that a group may be cut to, ascending. Keeping all is allowed too."""
         step = self.budget.multiple_of
-        return range(-(-self.budget.min_units // step) * step, self.free[name].size, step)
+        least = max(self.budget.min_units, self.floors.get(name, 0))
+        return range(-(-least // step) * step, self.free[name].size, step)
 
     def least(self, name: str) -> int:
         """Return the fewest units that a group may keep."""
         smaller = self.smaller_counts(name)
         return smaller[0] if smaller else self.free[name].size
+
+    def with_floors(self, share: Mapping[str, float], *, by: object) -> Self:
+        """Return the problem in which each group keeps at least a share of its units.
+
+        Args:
+            share: Per group the share; groups that are absent may go down to `min_units`. It is
+                taken as the decimal that was typed, and rounded up.
+            by: Who asks for it, for the error.
+
+        Raises:
+            BudgetError: The budget cannot be met so.
+        """
+        if not any(share.values()):
+            return self
+        floors = {
+            name: ceil(Fraction(str(share[name])) * group.size)
+            for name, group in self.free.items()
+            if share.get(name)
+        }
+        problem = replace(self, floors=floors)
+        least = {name: problem.least(name) for name in problem.free}
+        for target in problem.missed(least):
+            smallest, most = problem.cost(target, least), problem.limits[target]
+            raise BudgetError(
+                f"{self.budget} cannot be met by {by!r}",
+                why=f"it keeps at least {smallest} {self.words[target]}, and the budget is {most}",
+                hint="allocation='uniform', a lower floor, or a larger budget",
+            )
+        return problem
+
+    def compared_by(self, make: Callable[[str, Ascending], Ascending]) -> Self:
+        """Return the problem in which other scores stand for those of each group.
+
+        Inside a group the same units go first; what changes is how groups compare.
+
+        Args:
+            make: From the name of a group and its scores, ascending, to as many others, ascending
+                too. What is at minus infinity stays there.
+
+        Cost: Each reading sorts the scores of one group, also where every weight is a unit.
+        """
+
+        def stream(name: str) -> Iterator[Tensor]:
+            score_U = np.sort(np.concatenate(list(self.pieces(name)))).astype(np.float64)
+            other_U = np.where(score_U == -np.inf, score_U, make(name, score_U))
+            yield torch.from_numpy(other_U.astype(np.float32))
+
+        return replace(self, scores=Scores(self.scores.criterion, stream))
 
     def allows(self, name: str, count: int) -> bool:
         """Return whether a group may keep `count` units."""
@@ -190,6 +252,9 @@ class Allocator(ABC):
     `smaller_counts`, `scores` and `cost`. The contract tests find the class by themselves.
     """
 
+    measures: ClassVar[bool] = False
+    """Whether it reads `problem.measure`, which costs passes over the data."""
+
     @abstractmethod
     def counts(self, problem: Problem) -> Counts:
         """Return the units kept per group; groups that are absent keep all.
@@ -214,4 +279,13 @@ class Allocator(ABC):
     def _broken(self, kept: Any, why: str) -> BudgetError:
         return BudgetError(
             f"{self} keeps {kept}", why=why, hint="allocation='uniform' or allocation='global'"
+        )
+
+
+def check_share(settings: object, name: str, value: float) -> None:
+    """Raise BudgetError unless a setting of an allocator is a share of units."""
+    if not 0 <= value <= 1:
+        raise BudgetError(
+            f"{type(settings).__name__}({name}={value}) means nothing",
+            why=f"{name} is a share of units, between 0 and 1",
         )

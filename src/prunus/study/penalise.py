@@ -30,8 +30,8 @@ def penalised(setting: Setting, job: Job, penalty: Penalty) -> tuple[nn.Module, 
     planner = setting.planner(model, job)
 
     def select() -> Mapping[str, Kept]:
-        scores = planner.scores(data=setting.calibration(job.seed), loss=setting.loss)
-        return planner.kept(scores)
+        data, loss = setting.calibration(job.seed), setting.loss
+        return planner.kept(planner.scores(data=data, loss=loss), data=data, loss=loss)
 
     history = fit(
         model,

@@ -3,8 +3,8 @@
 Every file of this folder holds one criterion and is found by itself:
 
     >>> import prunus.criteria
-    >>> prunus.criteria.names()
-    ('fpgm', 'fisher', 'gradient', 'lamp', 'magnitude', 'random', 'snip', 'shuffled', 'taylor')
+    >>> "taylor" in prunus.criteria.names()
+    True
     >>> prunus.criteria.get("taylor") == prunus.criteria.Taylor(joint=True)
     True
 """

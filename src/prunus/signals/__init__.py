@@ -2,6 +2,8 @@
 
 from prunus.signals.collect import collect
 from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
+from prunus.signals.hessian import hessian_diagonal
+from prunus.signals.hessian_gradient import HESSIAN_GRADIENT
 from prunus.signals.sample_gradients import SAMPLE_GRADIENT_SQUARE
 from prunus.signals.signal import Request, Signal
 from prunus.signals.tensors import GroupTensors, MemberTensors, Signals, group_of
@@ -11,6 +13,7 @@ __all__ = [
     "GRADIENT",
     "GRADIENT_PRODUCT",
     "GRADIENT_SQUARE",
+    "HESSIAN_GRADIENT",
     "SAMPLE_GRADIENT_SQUARE",
     "WEIGHT",
     "GroupTensors",
@@ -20,4 +23,5 @@ __all__ = [
     "Signals",
     "collect",
     "group_of",
+    "hessian_diagonal",
 ]

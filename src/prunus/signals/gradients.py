@@ -7,21 +7,23 @@ that the user froze are scored like all others. Each batch counts once, whatever
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from prunus.data.loader import checked
-from prunus.errors import DataError
-from prunus.inputs import Inputs, call, device_of
-from prunus.signals.passes import check_loss, independent, left_as_it_was, number_of_batches
+from prunus.inputs import Inputs, call
+from prunus.signals.passes import (
+    Named,
+    batches_of,
+    check_loss,
+    independent,
+    left_as_it_was,
+    means,
+)
 from prunus.signals.signal import Request, Signal, Values
 from prunus.signals.tensors import Signals
-from prunus.signals.weights import WEIGHT, is_finite
-
-Named: TypeAlias = Mapping[str, Tensor]
+from prunus.signals.weights import WEIGHT
 
 
 def collect_gradients(request: Request) -> Values:
@@ -35,17 +37,12 @@ def collect_gradients(request: Request) -> Values:
         DataError: There is no batch, or one, its loss or a gradient is NaN or infinite.
         CriterionError: The loss is not one number, or does not depend on any scored parameter.
     """
-    assert request.data is not None  # `collect` has checked that what a signal requires is there
     sums: dict[Signal, dict[str, Tensor]] = {signal: {} for signal in request.signals}
-    total = number_of_batches(request)
     number = 0
     with left_as_it_was(request):
-        batches = checked(islice(request.data, request.batches), device=device_of(request.model))
-        for number, (inputs, targets) in enumerate(batches, start=1):
+        for number, inputs, targets in batches_of(request):
             _add_batch(request, sums, gradients_of(request, inputs, targets, number))
-            if request.progress is not None:
-                request.progress(number, total)
-    return {signal: _means(signal, named, number) for signal, named in sums.items()}
+    return {signal: means(signal, named, number) for signal, named in sums.items()}
 
 
 def gradients_of(
@@ -134,16 +131,3 @@ _PER_BATCH: Mapping[Signal, Callable[[Request, Named], Iterator[tuple[str, Tenso
     GRADIENT_SQUARE: _gradient_square,
     GRADIENT_PRODUCT: _gradient_product,
 }
-
-
-def _means(signal: Signal, sums: dict[str, Tensor], count: int) -> Named:
-    for name, value in sums.items():
-        value /= count
-        if not is_finite(value):
-            raise DataError(
-                f"the gradients of '{name}' are NaN or infinite, though every loss is finite",
-                why=f"{signal.name} is the {signal.meaning}; float16 overflows beyond 65504, and "
-                "some functions, such as sqrt at 0, have no finite derivative",
-                hint="score the model in float32 or bfloat16, or scale the loss down",
-            )
-    return sums

@@ -1,19 +1,24 @@
 """What passes over the data have in common: the model runs, and is then as it was."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from operator import length_hint
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from prunus.data.loader import checked
 from prunus.errors import CriterionError, DataError
-from prunus.inputs import device_of
+from prunus.inputs import Inputs, device_of
 from prunus.modes import mode
-from prunus.signals.signal import Request
+from prunus.signals.signal import Request, Signal
+from prunus.signals.weights import is_finite
+
+Named: TypeAlias = Mapping[str, Tensor]
 
 
 @contextmanager
@@ -49,10 +54,40 @@ def random_state_kept(model: nn.Module) -> Iterator[None]:
             np.random.set_state(of_numpy)
 
 
-def number_of_batches(request: Request) -> int | None:
-    """Return how many batches will be read, or None where the data do not say."""
+def batches_of(request: Request) -> Iterator[tuple[int, Inputs, Any]]:
+    """Yield (number, inputs, targets) of the batches that `request` asks for; numbers start at 1.
+
+    `request.progress` is told when the next is asked for.
+
+    Raises:
+        DataError: See `prunus.data.checked`.
+    """
+    assert request.data is not None  # `collect` has checked that what a signal requires is there
     numbers = (request.batches, length_hint(request.data, 0) or None)
-    return min((number for number in numbers if number is not None), default=None)
+    total = min((number for number in numbers if number is not None), default=None)
+    batches = checked(islice(request.data, request.batches), device=device_of(request.model))
+    for number, (inputs, targets) in enumerate(batches, start=1):
+        yield number, inputs, targets
+        if request.progress is not None:
+            request.progress(number, total)
+
+
+def means(signal: Signal, sums: dict[str, Tensor], count: int) -> Named:
+    """Divide the sums over `count` batches, in place, and return them.
+
+    Raises:
+        DataError: One is NaN or infinite.
+    """
+    for name, value in sums.items():
+        value /= count
+        if not is_finite(value):
+            raise DataError(
+                f"the gradients of '{name}' are NaN or infinite, though every loss is finite",
+                why=f"{signal.name} is the {signal.meaning}; float16 overflows beyond 65504, and "
+                "some functions, such as sqrt at 0, have no finite derivative",
+                hint="score the model in float32 or bfloat16, or scale the loss down",
+            )
+    return sums
 
 
 def check_loss(loss: Any, number: int) -> None:

@@ -31,7 +31,7 @@ def matrix_and_vector(net, x):
 @case(ROWS, lambda: {"a": weight(8, 6), "b": weight(8), "c": weight(5, 8)}, free={"a": 8})
 def vector_with_a_bias(net, x):
     hidden = torch.addmv(net.b, net.a, x[0])
-    return net.c @ hidden, torch.dot(hidden, net.b)
+    return net.c @ hidden, torch.dot(hidden, net.b), torch.vdot(net.b, hidden)
 
 
 @case(SEQUENCES, lambda: {"a": linear(6, 8), "b": weight(8, 4), "c": weight(4)}, free={"b": 8})

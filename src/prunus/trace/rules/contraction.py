@@ -61,8 +61,9 @@ def biased_matrix_vector(call: Call) -> Dims:
     return _plus(call, call.dims("self"), matrix.picked([0]))
 
 
-@rule("dot")
+@rule("dot", "vdot")
 def dot(call: Call) -> Dims:
     """(K,) @ (K,)."""
-    call.contract(call.dims("self"), 0, call.dims("tensor"), 0)
+    other = call.dims("tensor" if call.name == "dot" else "other")
+    call.contract(call.dims("self"), 0, other, 0)
     return Dims((), ())

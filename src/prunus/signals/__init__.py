@@ -4,6 +4,7 @@ from prunus.signals.collect import collect
 from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
 from prunus.signals.hessian import hessian_diagonal
 from prunus.signals.hessian_gradient import HESSIAN_GRADIENT
+from prunus.signals.norm_scales import NORM_SCALE
 from prunus.signals.sample_gradients import SAMPLE_GRADIENT_SQUARE
 from prunus.signals.signal import Request, Signal
 from prunus.signals.tensors import GroupTensors, MemberTensors, Signals, group_of
@@ -14,6 +15,7 @@ __all__ = [
     "GRADIENT_PRODUCT",
     "GRADIENT_SQUARE",
     "HESSIAN_GRADIENT",
+    "NORM_SCALE",
     "SAMPLE_GRADIENT_SQUARE",
     "WEIGHT",
     "GroupTensors",

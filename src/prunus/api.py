@@ -69,7 +69,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     model: nn.Module,
     example_inputs: Inputs,
     *,
-    budget: Budget,
+    budget: Budget | None = None,
     criterion: str | Criterion = "magnitude",
     granularity: str = "channel",
     allocation: str | Allocator | None = None,
@@ -87,9 +87,11 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         model: Any module that runs eagerly; untouched unless `in_place`.
         example_inputs: A tensor, a tuple of arguments, or a dict of keyword arguments, on the
             model's device.
-        budget: What the result may cost.
+        budget: What the result may cost. At "2:4" and its like the pattern says how much goes, so
+            that it may be left out.
         criterion: A name or an object that scores units.
-        granularity: "channel" removes units, "weight" sets single weights to zero.
+        granularity: "channel" removes units, "weight" sets single weights to zero, "4x1" blocks
+            of them (outputs x inputs, any), and "2:4" all but 2 of every 4 inputs in a row (any).
         allocation: A name or an object that says how many units each group keeps; "uniform" for
             channels and "global" for weights unless given.
         data: Batches (inputs, targets), where the criterion needs them.

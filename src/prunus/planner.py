@@ -12,13 +12,14 @@ from prunus.cost import CostModel
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
 from prunus.damage import Damage
-from prunus.errors import TraceError
+from prunus.errors import BudgetError, TraceError
 from prunus.extents import axes_of
 from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.trace import Divergence, replay, trace
+from prunus.units import Tiling
 from prunus.versions import versions
 
 
@@ -54,7 +55,7 @@ class Planner:
         model: nn.Module,
         inputs: Inputs,
         *,
-        budget: Budget,
+        budget: Budget | None = None,
         criterion: str | Criterion = "magnitude",
         granularity: str = "channel",
         allocation: str | Allocator | None = None,
@@ -63,13 +64,17 @@ class Planner:
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
         chosen = criteria.get(criterion)
+        granularity = units.spelled(granularity)
         allocator = get(default(granularity) if allocation is None else allocation)
         graph = trace(model, inputs)
+        groups = units.groups(graph, granularity, include=include, exclude=exclude)
+        if budget is None:
+            budget = _budget_of(units.tilings(graph, granularity), groups, granularity)
         return cls(
             model=model,
             inputs=inputs,
             graph=graph,
-            groups=units.groups(graph, granularity, include=include, exclude=exclude),
+            groups=groups,
             costs=CostModel(graph, transient_buffers(model)),
             budget=budget,
             criterion=chosen,
@@ -120,6 +125,7 @@ class Planner:
             costs=self.costs,
             weights=self._weights(),
             measure=self._measure(data, loss),
+            tilings=units.tilings(self.graph, self.granularity),
         )
 
     def choose(
@@ -175,7 +181,7 @@ class Planner:
 
     def plan(self, kept: Mapping[str, Kept]) -> Plan:
         """Return the plan that keeps these units, without a check that the model then runs."""
-        structured = self.granularity != "weight"
+        structured = not units.zeroes(self.granularity)
         tensors = {
             name: value.extents
             for name, value in self.graph.tensors.items()
@@ -207,3 +213,23 @@ class Planner:
             "allocation": repr(self.allocator),
             "granularity": self.granularity,
         }
+
+
+def _budget_of(tilings: Mapping[str, Tiling], groups: Groups, granularity: str) -> Budget:
+    """Return what n of every m weights come to, where the user names no budget.
+
+    Raises:
+        BudgetError: The granularity does not say how much goes.
+    """
+    if ":" not in granularity:
+        raise BudgetError(
+            "there is no budget",
+            why=f"granularity '{granularity}' does not say how much goes",
+            hint="say prunus.Budget(macs=0.5), or granularity='2:4', which needs none",
+        )
+    kept = sum(
+        group.size // tilings[name].area * (tilings[name].keep or 0)
+        for name, group in groups.items()
+        if group.frozen_because is None
+    )
+    return Budget(units=max(kept, 1))

@@ -3,11 +3,13 @@
 budget.py           what the result may cost
 base.py             what an allocator is given and answers
 fit.py, weights.py  meeting the budget: units that are removed, weights that are zeroed
+tiles.py            weights in blocks and in slots n:m
 select.py           the lowest of a hundred million scores
 uniform.py, ...     one allocator a file
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from prunus.allocate.base import Allocator, Costs, Counts, Measure, Problem
 from prunus.allocate.budget import Budget
@@ -18,12 +20,20 @@ from prunus.allocate.isomorphic import Isomorphic
 from prunus.allocate.knapsack import Knapsack
 from prunus.allocate.lamp import LAMP
 from prunus.allocate.sensitivity import Sensitivity
+from prunus.allocate.tiles import (
+    blocks_of,
+    measured_on_weights,
+    scores_of_blocks,
+    slots,
+    weights_of,
+)
 from prunus.allocate.unif_plus import UnifPlus
 from prunus.allocate.uniform import Uniform
 from prunus.allocate.unreachable import nothing_free, unreachable
 from prunus.allocate.weights import Weights
 from prunus.errors import BudgetError, unknown_name
 from prunus.records import Groups, Kept, Scores
+from prunus.units import Tiling, spelled, zeroes
 
 __all__ = [
     "ERK",
@@ -67,13 +77,15 @@ def default(granularity: str) -> str:
     """Return the allocation that serves a granularity where the user names none.
 
     A raw global ranking of channels can empty a layer, so each group loses the same share; among
-    single weights it is hard to beat.
+    single weights and blocks it is hard to beat. Where n of every m weights stay there is nothing
+    to share out.
 
     Example:
-        >>> default("channel"), default("weight")
-        ('uniform', 'global')
+        >>> default("channel"), default("weight"), default("4x1"), default("2:4")
+        ('uniform', 'global', 'global', 'uniform')
     """
-    return "global" if granularity == "weight" else "uniform"
+    in_slots = ":" in spelled(granularity)
+    return "global" if zeroes(granularity) and not in_slots else "uniform"
 
 
 def get(allocation: str | Allocator) -> Allocator:
@@ -93,7 +105,7 @@ def get(allocation: str | Allocator) -> Allocator:
     return _BY_NAME[allocation]()
 
 
-def allocate(
+def allocate(  # noqa: PLR0913 - what a problem is made of, all keywords
     groups: Groups,
     *,
     scores: Scores,
@@ -102,6 +114,7 @@ def allocate(
     costs: Costs,
     weights: Mapping[str, tuple[int, ...]] | None = None,
     measure: Measure | None = None,
+    tilings: Mapping[str, Tiling] | None = None,
 ) -> dict[str, Kept]:
     """Choose the units that stay, so that every target of the budget is met.
 
@@ -115,6 +128,7 @@ def allocate(
         weights: The shapes of all matrices and kernels by name, in the order in which they run:
             what "erk", "unif_plus" and "isomorphic" go by.
         measure: What a choice of units does to the model: what "sensitivity" goes by.
+        tilings: How the weights of each free group lie in blocks or slots, where they do.
 
     Returns:
         Per group that loses units, which stay. Inside a group these are the highest scores; of
@@ -152,6 +166,11 @@ def allocate(
             "weights are zeroed, the others removed",
             hint="prune twice: first the larger units, then the weights",
         )
+    allocator, tilings = get(allocation), tilings or {}
+    blocks = {name: tiling for name, tiling in tilings.items() if tiling.keep is None}
+    if blocks:
+        groups, scores = blocks_of(groups, blocks), scores_of_blocks(scores, blocks)
+        measure = None if measure is None else measured_on_weights(measure, blocks)
     kind = Weights if kinds == {"weight"} else Structured
     problem = kind(
         groups=groups,
@@ -161,10 +180,15 @@ def allocate(
         weights=weights or {},
         measure=measure,
     )
+    if isinstance(problem, Weights) and blocks:
+        problem = replace(problem, area=next(iter(blocks.values())).area)
     if not problem.free:
         raise nothing_free(problem)
+    if tilings and not blocks:
+        return slots(problem, allocator, tilings)
     if not problem.missed({}):
         return {}
     if problem.missed({name: problem.least(name) for name in problem.free}):
         raise unreachable(problem)
-    return problem.kept(get(allocation)(problem))
+    kept = problem.kept(allocator(problem))
+    return weights_of(kept, blocks) if blocks else kept

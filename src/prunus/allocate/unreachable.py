@@ -3,7 +3,7 @@
 from fractions import Fraction
 from math import ceil, floor
 
-from prunus.allocate.base import Problem
+from prunus.allocate.base import Counts, Problem
 from prunus.errors import BudgetError
 from prunus.text import amount
 
@@ -13,23 +13,24 @@ _SHOWN = 4  # frozen groups that the message lists
 def unreachable(problem: Problem) -> BudgetError:
     """Return the error that names the smallest figures within reach and what holds them."""
     smallest = {name: problem.least(name) for name in problem.free}
-    missed = problem.missed(smallest)
-    given = ", ".join(f"{target}={getattr(problem.budget, target)}" for target in missed)
-    figures = {t: (problem.cost(t, smallest), problem.cost(t, {})) for t in missed}
-    has = " and ".join(
-        f"{_up(Fraction(figure, dense))} of the {problem.words[target]} "
-        f"({amount(figure)} of {amount(dense)})"
-        for target, (figure, dense) in figures.items()
-    )
-    asks = [
-        _ask(problem, target, figure, dense)
-        for target, (figure, dense) in figures.items()
-        if figure < dense
-    ]
+    given, has, asks = _figures(problem, smallest)
     return BudgetError(
         f"{given} cannot be met: the smallest model that keeps {_floors(problem)} has {has}",
         why=_why(problem),
         hint=_hint(problem, asks),
+    )
+
+
+def fixed(problem: Problem, counts: Counts) -> BudgetError:
+    """Return the error for a budget below what slots, of which so many weights stay, leave."""
+    given, has, asks = _figures(problem, counts)
+    frozen = [group for group in problem.groups.values() if group.frozen_because is not None]
+    return BudgetError(
+        f"{given} cannot be met: the slots leave {has}",
+        why=f"n of every m weights fix how many go, and what is in no slot stays; {_why(problem)}"
+        if frozen
+        else "n of every m weights fix how many go, and what is in no slot, such as a bias, stays",
+        hint=f"leave the budget out, or {_hint(problem, asks)}",
     )
 
 
@@ -41,6 +42,24 @@ def nothing_free(problem: Problem) -> BudgetError:
         hint="prunus.explain(model, example_inputs) shows every group; or prune single weights: "
         "granularity='weight'",
     )
+
+
+def _figures(problem: Problem, counts: Counts) -> tuple[str, str, list[str]]:
+    """Return the targets that `counts` misses, what it has instead, and demands that it meets."""
+    missed = problem.missed(counts)
+    given = ", ".join(f"{target}={getattr(problem.budget, target)}" for target in missed)
+    figures = {t: (problem.cost(t, counts), problem.cost(t, {})) for t in missed}
+    has = " and ".join(
+        f"{_up(Fraction(figure, dense))} of the {problem.words[target]} "
+        f"({amount(figure)} of {amount(dense)})"
+        for target, (figure, dense) in figures.items()
+    )
+    asks = [
+        _ask(problem, target, figure, dense)
+        for target, (figure, dense) in figures.items()
+        if figure < dense
+    ]
+    return given, has, asks
 
 
 def _floors(problem: Problem) -> str:

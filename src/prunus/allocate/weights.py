@@ -16,10 +16,15 @@ from prunus.records import Group, Kept
 @final
 @dataclass(frozen=True, kw_only=True)
 class Weights(Problem):
-    """Single weights are zeroed. Each is one parameter, so the budget alone says how many go.
+    """Weights are zeroed, and all units have the same number, so the budget alone says how many go.
+
+    Attributes:
+        area: Weights in a unit: 1, or those of a block.
 
     Cost: two passes over the scores for all groups that lose any, one more to write the bits.
     """
+
+    area: int = 1
 
     refused: ClassVar[Mapping[str, tuple[str, str]]] = {
         "macs": (
@@ -43,7 +48,7 @@ class Weights(Problem):
     def params(self, counts: Counts) -> int:
         """Return the number of parameters that are not zero, if none was before."""
         zeros = sum(self.groups[name].size - count for name, count in counts.items())
-        return self.costs.params({}) - zeros
+        return self.costs.params({}) - self.area * zeros
 
     def remove_lowest(
         self,
@@ -55,7 +60,7 @@ class Weights(Problem):
         pools = self.pools(within)
         size = {pool: sum(self.free[name].size for name in names) for pool, names in pools.items()}
         least = {pool: sum(map(self.least, names)) for pool, names in pools.items()}
-        over = (self.cost(target, {}) - most for target, most in self.limits.items())
+        over = (self._over(target) for target in self.limits)
         kept = share_out(
             sum(size.values()) - max(0, *over),
             size=size,
@@ -77,6 +82,11 @@ class Weights(Problem):
                 stays = keep(self.pieces(name), self._cuts[name])
                 kept[name] = pack(stays, size=self.groups[name].size)
         return kept
+
+    def _over(self, target: str) -> int:
+        """Return how many units must go to meet a target."""
+        over = self.cost(target, {}) - self.limits[target]
+        return over if target == "units" else -(-over // self.area)
 
     def _cut(self, names: list[str], remove: int) -> None:
         """Find and note the cuts that take the `remove` lowest weights of `names`."""

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
+from math import ceil
 
 import typer
 
+from prunus import units
 from prunus.allocate import Budget
 from prunus.errors import BudgetError, unknown_name
 
+FRACTIONS = (0.5, 0.25, 0.1)
 _SHARED = ("min_units", "multiple_of")  # options of their own
 TARGETS = tuple(field.name for field in fields(Budget) if field.name not in _SHARED)
 
@@ -40,3 +43,17 @@ def budget_of(texts: Sequence[str], *, min_units: int = 1, multiple_of: int = 1)
             raise unknown_name("figure to budget", figure, TARGETS, BudgetError)
         amounts[figure] = amount
     return Budget(**amounts, min_units=min_units, multiple_of=multiple_of)
+
+
+def usual(granularity: str) -> list[str]:
+    """Return the budgets of a study where none are typed.
+
+    Example:
+        >>> usual("channel"), usual("2:4")
+        (['macs=0.5', 'macs=0.25', 'macs=0.1'], ['units=0.5'])
+    """
+    n, slots, m = units.spelled(granularity).partition(":")
+    if slots:
+        return [f"units={ceil(1000 * int(n) / int(m)) / 1000}"]
+    figure = "params" if units.zeroes(granularity) else "macs"
+    return [f"{figure}={fraction}" for fraction in FRACTIONS]

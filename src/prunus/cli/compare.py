@@ -30,7 +30,6 @@ prunus compare net:resnet --data digits --weights dense.safetensors \\
 prunus compare models.py:build --data data.py:loaders --dense-epochs 90 \\
   --strategies magnitude,taylor --budget macs=0.5 --budget macs=0.3
 """
-FRACTIONS = (0.5, 0.25, 0.1)
 
 
 def compare(  # noqa: PLR0913 - what can be typed
@@ -86,7 +85,7 @@ def compare(  # noqa: PLR0913 - what can be typed
     """
     from prunus import study
     from prunus.cli import steps, tables
-    from prunus.cli.budget import budget_of
+    from prunus.cli.budget import budget_of, usual
     from prunus.cli.datasets import open_data
     from prunus.cli.training import cross_entropy, open_trained
     from prunus.study.report import write_report
@@ -94,8 +93,7 @@ def compare(  # noqa: PLR0913 - what can be typed
 
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
     steps.check_report()
-    figure = "params" if granularity == "weight" else "macs"
-    budgets = [budget_of([text]) for text in budget or [f"{figure}={f}" for f in FRACTIONS]]
+    budgets = [budget_of([text]) for text in budget or usual(granularity)]
     recipe = Recipe(epochs=recover, optimizer=optimizer, lr=lr)
     found = open_data(data, shape=shape)
     source = open_trained(

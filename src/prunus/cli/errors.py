@@ -24,6 +24,7 @@ TYPED = {
     "prunus.Budget(macs=0.5)": "--budget macs=0.5",
     "pass data=loader": "--data DATA",
     "granularity='weight'": "--granularity weight",
+    "granularity='2:4'": "--granularity 2:4",
     "exclude=...": "--exclude",
     "say margin=0.01": "--margin 0.01",
     "raise recipe.epochs": "raise --recover",

@@ -35,7 +35,9 @@ Dense: TypeAlias = Annotated[
 Granularity: TypeAlias = Annotated[
     str,
     typer.Option(
-        metavar="NAME", help="channel: units are removed. weight: weights are set to zero."
+        metavar="NAME",
+        help="channel: units are removed. weight: weights are set to zero; 4x1: in blocks of "
+        "outputs x inputs; 2:4: all but 2 of 4 inputs in a row.",
     ),
 ]
 Include: TypeAlias = Annotated[

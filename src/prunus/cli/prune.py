@@ -38,13 +38,13 @@ def prune(  # noqa: PLR0913 - what can be typed
     model: Model,
     *,
     budget: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="FIGURE=AMOUNT",
             help="What to keep: macs=0.5, params=1.5M, bytes=12MB, units=0.5 or sparsity=0.9. "
-            "Again for more; all hold.",
+            "Again for more; all hold. Only a granularity such as 2:4 needs none.",
         ),
-    ],
+    ] = None,
     criterion: Annotated[
         str,
         typer.Option(
@@ -97,7 +97,7 @@ def prune(  # noqa: PLR0913 - what can be typed
     from prunus.train import Recipe
 
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
-    wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of)
+    wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of) if budget else None
     recipe = Recipe(epochs=recover or 1, optimizer=optimizer, lr=lr)
     steps.check(model=model, data=data, recover=recover, margin=margin, out=out)
     if dense_epochs is not None and weights is None:

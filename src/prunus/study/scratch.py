@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from prunus import units
 from prunus.allocate import Budget
 from prunus.errors import StudyError
 from prunus.planner import Planner
@@ -65,7 +66,7 @@ def budget_of_same_cost(planner: Planner) -> Budget:
     Raises:
         BudgetError: No plan meets the planner's budget.
     """
-    if planner.granularity != "weight":
+    if not units.zeroes(planner.granularity):
         return planner.budget
     kept = planner.kept(planner.scores())
     zeros = sum(one.size - one.count for one in kept.values())

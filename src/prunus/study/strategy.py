@@ -8,7 +8,7 @@ from prunus import allocate, criteria, units
 from prunus.allocate import Allocator
 from prunus.criteria import Criterion
 from prunus.criteria.random import Random
-from prunus.errors import PlanError, StudyError, unknown_name
+from prunus.errors import StudyError, unknown_name
 from prunus.train.penalties import L1, L2, GroupLasso, Penalty
 
 Kind: TypeAlias = Literal["pruned", "control", "scratch"]
@@ -50,8 +50,7 @@ class Strategy:
     def __post_init__(self) -> None:
         criteria.get(self.criterion)
         allocate.get(self.allocation)
-        if self.granularity not in units.names():
-            raise unknown_name("granularity", self.granularity, units.names(), PlanError)
+        units.spelled(self.granularity)
 
     @property
     def kind(self) -> Kind:
@@ -108,7 +107,7 @@ def strategies(granularity: str) -> tuple[Strategy, ...]:
     return tuple(
         replace(strategy, granularity=granularity, allocation=allocation)
         for strategy in _SHIPPED
-        if granularity != "weight" or strategy.name != "group-lasso"
+        if not units.zeroes(granularity) or strategy.name != "group-lasso"
     )
 
 

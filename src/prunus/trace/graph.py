@@ -63,9 +63,7 @@ def build(
     ]
     return Graph(
         axes={
-            name: _axis(
-                name, node, role_of.get(node, "channel"), corrected=corrected.solve(node)
-            )
+            name: _axis(name, node, role_of.get(node, "channel"), corrected=corrected.solve(node))
             for node, name in names.items()
         },
         tensors=tensors,

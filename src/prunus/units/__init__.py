@@ -5,7 +5,6 @@ numbers in them, "2:4" and "4x1", have a file for the kind: `groups(graph, 2, 4)
 """
 
 import re
-
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules

@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from prunus.errors import PlanError
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
-from prunus.records import Agreement, Group, GroupRow, Plan, Report
+from prunus.records import Agreement, Cost, Group, GroupRow, Plan, Report
 from prunus.save import read, write
+from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
 from prunus.trace.restore import snapshot
 from prunus.verify.agreement import agree, example_batches, outputs_of
@@ -73,6 +74,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     criterion: str | Criterion = "magnitude",
     granularity: str = "channel",
     allocation: str | Allocator | None = None,
+    schedule: Schedule | None = None,
     data: Iterable[Any] | None = None,
     loss: Loss | None = None,
     include: Sequence[str] | None = None,
@@ -94,7 +96,10 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
             of them (outputs x inputs, any), and "2:4" all but 2 of every 4 inputs in a row (any).
         allocation: A name or an object that says how many units each group keeps; "uniform" for
             channels and "global" for weights unless given.
-        data: Batches (inputs, targets), where the criterion needs them.
+        schedule: In which rounds to score anew, without training in between, such as
+            `prunus.schedules.Iterative(rounds=10)`; all at once unless given. For one that trains
+            see `prunus.Pruner`.
+        data: Batches (inputs, targets), where the criterion or the allocation needs them.
         loss: loss(outputs, targets), where the criterion needs it.
         include: Patterns of layers; what others produce stays whole.
         exclude: Patterns of layers; what these produce stays whole.
@@ -118,20 +123,48 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         >>> pruned.model[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
-    clock = _Clock()
+    clock = Clock()
     with clock("trace"):
         planner = Planner.of(
             model, example_inputs, budget=budget, criterion=criterion, allocation=allocation,
             granularity=granularity, include=include, exclude=exclude,
         )  # fmt: skip
     with clock("score"):
-        scores = planner.scores(data=data, loss=loss)
+        scores = rescored(planner, schedule or OneShot(), data=data, loss=loss)
     with clock("choose"):
         plan, groups = planner.choose(scores, data=data, loss=loss)
-    before = count(model, macs=planner.costs.macs({}))
+    planner = replace(planner, groups=groups)
+    return carry_out(
+        planner, plan, clock=clock, optimizer=optimizer, in_place=in_place, verify=verify
+    )
+
+
+def carry_out(
+    planner: Planner,
+    plan: Plan,
+    *,
+    clock: "Clock",
+    before: Cost | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
+    in_place: bool = False,
+    verify: bool = True,
+) -> Pruned:
+    """Cut the model of `planner` by `plan`, check the result, and report.
+
+    Args:
+        planner: Its model is dense-shaped.
+        plan: What to keep.
+        clock: Has measured what came before.
+        before: What the dense model cost; counted now unless given.
+        optimizer: See `prune`, as for the rest.
+        in_place: See `prune`.
+        verify: See `prune`.
+    """
+    model, groups = planner.model, planner.groups
+    before = before or count(model, macs=planner.costs.macs({}))
     with clock("cut and check"):
         result, agreement = _cut(
-            model, example_inputs, plan, optimizer, in_place=in_place, verify=verify,
+            model, planner.inputs, plan, optimizer, in_place=in_place, verify=verify,
             inexact_because=_inexact(plan, groups),
         )  # fmt: skip
     kept = plan.counts if plan.tensors else {}
@@ -243,7 +276,7 @@ def _row(group: Group, plan: Plan) -> GroupRow:
     return GroupRow(group.name, group.size, kept, group.frozen_because, group.inexact_because)
 
 
-class _Clock:
+class Clock:
     """Wall time by stage."""
 
     def __init__(self) -> None:
@@ -251,6 +284,7 @@ class _Clock:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        """Time what happens inside as one stage."""
         began = time.perf_counter()
         yield
         self.seconds[stage] = time.perf_counter() - began

@@ -250,7 +250,12 @@ def _cut(
 
 def _inexact(plan: Plan, groups: Mapping[str, Group]) -> tuple[str, ...]:
     """Why the result need not be the masked model; empty where all that is cut is exact."""
-    reasons = (reason for name in plan.kept for reason in groups[name].inexact_because)
+    cut = [groups[name] for name in plan.kept]
+    reasons = (
+        f"{reason} (corrected up to the epsilon of the norm)" if group.corrected else reason
+        for group in cut
+        for reason in group.inexact_because
+    )
     return tuple(dict.fromkeys(reasons))
 
 

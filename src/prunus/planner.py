@@ -19,6 +19,7 @@ from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.trace import Divergence, replay, trace
+from prunus.trace.lookalikes import lookalikes
 from prunus.units import Tiling
 from prunus.versions import versions
 
@@ -149,7 +150,7 @@ class Planner:
         divergence = self._replay(plan)
         if divergence is None:
             return plan, self.groups
-        axes = divergence.axes or self._diverging_alone(plan)
+        axes = self._causes(plan, divergence)
         if not axes:
             raise TraceError(
                 f"the model cannot be pruned: {divergence.reason}",
@@ -174,9 +175,21 @@ class Planner:
         damage = Damage(self.model, data, loss=loss)
         return lambda kept: damage(self.plan(kept))
 
-    def _diverging_alone(self, plan: Plan) -> frozenset[str]:
-        """Return the groups under whose cut alone the model does something else."""
-        alone = {name: self.plan({name: kept}) for name, kept in plan.kept.items()}
+    def _causes(self, plan: Plan, divergence: Divergence) -> frozenset[str]:
+        """Return the groups to freeze: of several that meet where it diverged, often one."""
+        involved = divergence.axes or plan.kept.keys()
+        alone = self._diverging_alone(plan, involved)
+        alike = (
+            other
+            for name in alone
+            for other in lookalikes(self.graph, name)
+            if plan.counts.get(other) == plan.counts[name]
+        )
+        return frozenset(alike) or divergence.axes
+
+    def _diverging_alone(self, plan: Plan, names: Iterable[str]) -> frozenset[str]:
+        """Return those of the groups under whose cut alone the model does something else."""
+        alone = {name: self.plan({name: plan.kept[name]}) for name in names}
         return frozenset(name for name, each in alone.items() if self._replay(each) is not None)
 
     def plan(self, kept: Mapping[str, Kept]) -> Plan:

@@ -99,8 +99,7 @@ class Correction:
 
     def factor(self, counts: Mapping[str, int]) -> float:
         """Return the factor when `counts[axis]` units of each named axis are kept."""
-        share_kept: float = size_kept(self.extent, counts) / self.extent.size
-        return share_kept**self.exponent
+        return float((size_kept(self.extent, counts) / self.extent.size) ** self.exponent)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ import torch
 from models import Net, linear
 from torch import nn
 
-from prunus import trace
+from prunus import Budget, prune, trace
 from prunus.trace import replay
+from prunus.trace.lookalikes import lookalikes
 
 ROWS = torch.ones(2, 6)
 
@@ -109,3 +110,25 @@ def test_tied_parameters_and_buffers_have_the_new_sizes():
     graph = trace(model, ROWS)
 
     assert replay(model, ROWS, graph, {}) is None
+
+
+def branching(net, x):
+    """Grouped queries as transformers writes them: another path where there is one to a group."""
+    for queries, keys in zip(net.queries, net.keys, strict=True):
+        q, k = queries(x).unflatten(-1, (net.groups, net.each, 2)), keys(x).unflatten(-1, (2, 2))
+        if net.each > 1:
+            k = k[:, :, None].expand(-1, -1, net.each, -1)
+        x = net.down((q * k.reshape(q.shape)).flatten(1))
+    return net.out(x)
+
+
+def test_the_cause_is_frozen_and_its_lookalikes_with_it():
+    parts = {
+        "queries": nn.ModuleList(linear(6, 8) for _ in range(3)),
+        "keys": nn.ModuleList(linear(6, 4) for _ in range(3)),
+        "down": linear(8, 6), "out": linear(6, 2), "groups": 2, "each": 2,
+    }  # fmt: skip
+    model = Net(branching, parts)
+    assert lookalikes(trace(model, ROWS), "down") == {"down"}
+    result = prune(model, ROWS, budget=Budget(units=0.5))
+    assert result.model.each == 2

@@ -158,10 +158,16 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Note that what is under way diverges: an operator, or the views that lead to it."""
         last = self._places[min(self._done, len(self._places)) - 1] if self._done else -1
         due = self._places[self._done] if self._due() else len(self._operators) - 1
+        # One line of user code is many operators.
+        while due + 1 < len(self._operators) and self._same_line(due, due + 1):
+            due += 1
         involved = self._operators[last + 1 : due + 1] or self._operators[-1:]
         cut = frozenset(axis for each in involved for axis in _axes(each)) & self._counts.keys()
-        operator = involved[-1]
+        operator = self._operators[self._places[self._done]] if self._due() else involved[-1]
         self.found = Divergence(cut, f"{operator.name} at {operator.location}: {what}")
+
+    def _same_line(self, one: int, other: int) -> bool:
+        return self._operators[one].location == self._operators[other].location
 
 
 def _axes(operator: Operator) -> Iterator[str]:

@@ -15,7 +15,7 @@ ROLES = ("expert", "head", "head_dim", "width", "channel")
 _BATCHED = {"bmm": (0, 1), "baddbmm": (1, 2)}
 _EXPERTS = {"_grouped_mm": 1}
 _ADDITIONS = frozenset({"add", "add_"})
-_WIDTH_NORMS = {"native_layer_norm": "normalized_shape", "_fused_rms_norm": "normalized_shape"}
+_NORMS = frozenset({"native_layer_norm", "_fused_rms_norm"})
 
 
 def roles(steps: Iterable[Step], weights: Mapping[int, str]) -> dict[Node, str]:
@@ -46,8 +46,8 @@ def _given(steps: Iterable[Step], weights: Mapping[int, str]) -> Iterator[tuple[
             yield from _all(step, _EXPERTS[name], slice(0, 1), "expert")
         elif name in _ADDITIONS and _is_residual(step, weights, reads):
             yield from _all(step, 0, slice(None), "width")
-        elif name in _WIDTH_NORMS:
-            count = len(step.call[_WIDTH_NORMS[name]])
+        elif name in _NORMS or _is_mean_of_features(step):
+            count = len(step.call.get("normalized_shape", [-1]))
             yield from _all(step, 0, slice(-count, None), "width")
         reads.update(id(tensor) for tensor in step.inputs if tensor is not None)
 
@@ -69,8 +69,15 @@ def _is_residual(step: Step, weights: Mapping[int, str], reads: Mapping[int, int
     one, other = step.input_dims[:2]
     if one is None or other is None or len(one.nodes) != len(other.nodes):
         return False
-    alike = all(a.find() is b.find() for a, b in zip(one.nodes, other.nodes, strict=True))
+    pairs = zip(one.nodes, other.nodes, strict=True)
+    alike = all(a.size == b.size and (a.size == 1 or a.find() is b.find()) for a, b in pairs)
     return alike and any(reads[id(tensor)] > 0 for tensor in tensors)
+
+
+def _is_mean_of_features(step: Step) -> bool:
+    """Whether this is a mean over the last dim, as in a norm written out by hand."""
+    dims = step.call.get("dim")
+    return step.call.name == "mean" and dims in ([-1], [step.call["self"].dim() - 1])
 
 
 def _all(step: Step, place: int, dims: slice, role: str) -> Iterator[tuple[Node, str]]:

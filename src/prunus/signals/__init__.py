@@ -12,8 +12,11 @@ from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
 from prunus.signals.hessian import hessian_diagonal
 from prunus.signals.hessian_gradient import HESSIAN_GRADIENT
 from prunus.signals.inputs_read import INPUT, INPUT_SQUARE, OUTPUT
+from prunus.signals.movement import movement
+from prunus.signals.norm_scales import NORM_SCALE
 from prunus.signals.sample_gradients import SAMPLE_GRADIENT_SQUARE
 from prunus.signals.signal import Request, Signal
+from prunus.signals.synaptic_flow import synaptic_flow
 from prunus.signals.tensors import GroupTensors, MemberTensors, Signals, group_of
 from prunus.signals.weights import WEIGHT
 
@@ -28,6 +31,7 @@ __all__ = [
     "HESSIAN_GRADIENT",
     "INPUT",
     "INPUT_SQUARE",
+    "NORM_SCALE",
     "OUTPUT",
     "RANK",
     "SAMPLE_GRADIENT_SQUARE",
@@ -40,4 +44,6 @@ __all__ = [
     "collect",
     "group_of",
     "hessian_diagonal",
+    "movement",
+    "synaptic_flow",
 ]

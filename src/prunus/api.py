@@ -1,6 +1,5 @@
 """The whole way in one screen: trace, score, choose, check, cut, prove."""
 
-import copy
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,7 +21,7 @@ from prunus.records import Agreement, Cost, Group, GroupRow, Plan, Report
 from prunus.save import read, write
 from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
-from prunus.trace.restore import snapshot
+from prunus.trace.restore import copy_of, snapshot
 from prunus.verify.agreement import agree, example_batches, outputs_of
 
 
@@ -61,7 +60,7 @@ class Pruned:
                 "there is no masked twin: the model was pruned in place",
                 hint="prune with in_place=False, or apply prunus.Masked(model, plan) beforehand",
             )
-        twin = copy.deepcopy(self.dense)
+        twin = copy_of(self.dense)
         Masked(twin, self.plan)
         return twin
 

@@ -1,8 +1,12 @@
-"""Training and evaluation mode, set for a while and given back module by module."""
+"""How a model runs for a while: in training or evaluation mode, uncompiled, on fixed seeds."""
 
+import random
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import numpy as np
+import torch
 from torch import nn
 
 
@@ -41,3 +45,36 @@ def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
         if training:
             model.train()
         yield
+
+
+def eager() -> AbstractContextManager[None]:
+    """Run what was given to `torch.compile` as the Python that it is."""
+    if "torch._dynamo" not in sys.modules:  # nothing was, and importing it takes seconds
+        return nullcontext()
+    uncompiled: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return uncompiled
+
+
+@contextmanager
+def seeded(seed: int = 0) -> Iterator[None]:
+    """Start the random numbers of PyTorch, NumPy and Python anew; give back where they were.
+
+    Example:
+        >>> def draw():
+        ...     return random.random(), float(np.random.rand()), float(torch.rand(()))
+        >>> with seeded():
+        ...     first = draw()
+        >>> with seeded():
+        ...     draw() == first
+        True
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed)
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)

@@ -1,6 +1,5 @@
 """Cut parameters, buffers and optimizer state along the kept indices."""
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +9,8 @@ from prunus.errors import PlanError
 from prunus.extents import mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
-from prunus.shrink.attributes import set_sizes
+from prunus.shrink.attributes import compute_weights, set_sizes
+from prunus.trace.restore import copy_of
 
 
 @torch.inference_mode(mode=False)  # the result can be trained wherever it was made
@@ -60,13 +60,14 @@ def shrink(
     else:
         # What is in the memo is not copied: no second dense model comes into being.
         memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
-        result = copy.deepcopy(model, dict(memo))
+        result = copy_of(model, memo)
     set_sizes(result, plan)
     _correct(result, plan)
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
         recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns
     if not plan.tensors:
         Masked(result, plan)
+    compute_weights(result)
     if optimizer is not None:
         rebind(optimizer, model, result, plan)
     return result

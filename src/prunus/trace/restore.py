@@ -1,8 +1,10 @@
 """Leave a model as it was, whatever its `forward` writes down in it."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +54,28 @@ def snapshot(model: nn.Module, *, buffers: bool = False) -> Callable[[], None]:
             _restore(tensor, value)
 
     return put_back
+
+
+def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Module:
+    """Return `copy.deepcopy(model)`, also where modules hold tensors that were computed.
+
+    Such are activations that `forward` noted, and weights that hooks compute, as in
+    `torch.nn.utils.weight_norm` and `.prune`: PyTorch copies none with a history of gradients, so
+    their values are copied without it.
+
+    Args:
+        model: What to copy.
+        memo: id -> what to take in place of a copy.
+
+    Example:
+        >>> layer = torch.nn.utils.weight_norm(nn.Linear(2, 2))
+        >>> copy_of(layer).weight.requires_grad
+        False
+    """
+    reached = reached_from(value for each in model.modules() for value in vars(each).values())
+    computed = (value for value in reached if isinstance(value, Tensor) and not value.is_leaf)
+    values = {id(tensor): tensor.detach().clone() for tensor in computed}
+    return copy.deepcopy(model, values | dict(memo or {}))
 
 
 def _restore(tensor: Tensor, value: Tensor) -> None:

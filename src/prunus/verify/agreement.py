@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prunus.errors import VerifyError
 from prunus.inputs import Inputs, call, map_tensors, tensors_in
-from prunus.modes import mode
+from prunus.modes import eager, mode, seeded
 from prunus.records import Agreement
 from prunus.trace.restore import as_it_was
 
@@ -22,10 +22,9 @@ def outputs_of(model: nn.Module, batches: Sequence[Inputs]) -> list[list[Tensor]
     Every run starts from the same random state; afterwards that and the model are what they were.
     """
     results = []
-    with mode(model, training=False), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with mode(model, training=False), torch.no_grad(), eager():
         for inputs in batches:
-            torch.manual_seed(0)
-            with as_it_was(model, buffers=True):
+            with seeded(), as_it_was(model, buffers=True):
                 outputs = call(model, map_tensors(torch.clone, inputs))
                 results.append([tensor.detach().clone() for tensor in tensors_in(outputs)])
     return results

@@ -2,9 +2,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+from prunus.allocate import Budget
 from prunus.criteria import Magnitude
 from prunus.errors import CriterionError
+from prunus.planner import Planner
 from prunus.signals import WEIGHT, group_of
 
 
@@ -36,3 +39,32 @@ def test_single_weights_score_exactly_their_size(p):
 def test_p_must_be_positive(p):
     with pytest.raises(CriterionError, match=rf"Magnitude\(p={p}\) is no norm"):
         Magnitude(p=p)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "expected"), [("norm", 13.0), ("mean", 8.5), ("max", 12.0), ("first", 5.0)]
+)
+def test_reductions_by_hand(reduction, expected):
+    members = [torch.tensor([[3.0, -4.0]]), torch.tensor([[-12.0]])]
+    assert Magnitude(reduction=reduction)(group_of("fc", {WEIGHT: members})).item() == expected
+
+
+def test_first_is_the_filter_of_the_paper():
+    """Li et al. 2017: the sum of |w| of the convolution that makes the channel, and no more."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1))
+    planner = Planner.of(
+        model, torch.randn(1, 3, 8, 8), budget=Budget(units=0.5),
+        criterion=Magnitude(p=1, reduction="first"),
+    )  # fmt: skip
+    expected = model[0].weight.detach().abs().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(planner.scores()["0"], expected)
+
+
+def test_unknown_reduction():
+    with pytest.raises(CriterionError, match="there is no reduction 'sum'"):
+        Magnitude(reduction="sum")
+
+
+def test_the_usual_reduction_is_not_printed():
+    assert repr(Magnitude(p=1)) == "Magnitude(p=1)"
+    assert repr(Magnitude(reduction="max")) == "Magnitude(p=2, reduction='max')"

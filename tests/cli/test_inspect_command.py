@@ -67,3 +67,18 @@ def test_json_answers_for_every_parameter_and_prices_a_unit(run, net):
     assert json.loads(result.stdout)["why"]["0.bias"] == [
         "dim 0: the 16 units of '0' may be removed"
     ]
+
+
+def test_a_tree_shows_members_costs_and_reasons(run, net):
+    shown = run("inspect", net, "--tree").stdout
+    assert "0: 16 units, channel" in shown
+    assert "a unit costs 17 parameters, 16 MACs" in shown
+    assert "1.weight, dim 1" in shown or "2.weight, dim 1" in shown
+    assert "frozen: model output" in shown
+
+
+def test_a_picture_is_written(run, net, tmp_path):
+    file = tmp_path / "net.html"
+    result = run("inspect", net, "--html", str(file))
+    assert result.exit_code == 0
+    assert file.read_text().startswith("<!doctype html>")

@@ -1,6 +1,10 @@
 """`prunus inspect MODEL`: what could be pruned, and what could not and why."""
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from prunus.cli.options import (
     Dense,
@@ -18,7 +22,8 @@ from prunus.cli.render import Screen
 EXAMPLES = """
 prunus inspect net:resnet
 prunus inspect torchvision:resnet18 --exclude 'layer4.*'
-prunus inspect models.py:build --input 1x3x224x224 --json
+prunus inspect net:resnet --tree
+prunus inspect models.py:build --input 1x3x224x224 --html net.html
 """
 
 
@@ -30,16 +35,26 @@ def inspect(  # noqa: PLR0913 - what can be typed
     exclude: Exclude = None,
     input: Input = None,
     dense: Dense = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Show the members, costs and reasons of every group.")
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the network, layer by layer, as a page."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Show what could be pruned, and what could not and why.
 
-    One line per group of units that are kept or removed together.
+    One line per group of units that are kept or removed together; more with --tree, and a picture
+    with --html.
     """
     from prunus.cli import tables
     from prunus.cli.saved import open_source
     from prunus.explanation import explain
+    from prunus.files import atomic_write
+    from prunus.picture import picture
     from prunus.text import amount
 
     screen = Screen(json=json, quiet=quiet)
@@ -60,8 +75,11 @@ def inspect(  # noqa: PLR0913 - what can be typed
         f"{amount(figures['bytes'])} bytes",
         f"{len(free)} of {len(groups)} groups may lose units",
         "",
-        tables.groups(groups),
+        tables.tree(explanation) if tree else tables.groups(groups),
     )
+    if html is not None:
+        atomic_write(html, picture(explanation, title=model))
+        screen.place(f"The picture is at {html}")
     if explanation.unreached:
         screen.show("", f"Parameters that no operator read: {', '.join(explanation.unreached)}")
     screen.result({

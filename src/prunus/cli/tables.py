@@ -7,9 +7,11 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from prunus.api import Pruned
 from prunus.cli.render import table
+from prunus.explanation import Explanation
 from prunus.records import Cost, Group, Latency, Plan
 from prunus.save.sealed import plain
 from prunus.study import Study
@@ -165,6 +167,23 @@ def groups(found: Mapping[str, Group]) -> Table:
             for name, group in found.items()
         ],
     )
+
+
+def tree(explanation: Explanation) -> Tree:
+    """Return every group with its members, what a unit costs, and why it may not be cut."""
+    whole = Tree(Text(f"{len(explanation.groups)} groups"), guide_style="dim")
+    for group in explanation.groups.values():
+        branch = whole.add(Text(f"{group.name}: {group.size} units, {group.granularity}"))
+        cost = explanation.unit_cost(group.name)
+        branch.add(Text(f"a unit costs {amount(cost.params)} parameters, {amount(cost.macs)} MACs"))
+        branch.add(Text(f"frozen: {group.frozen_because}" if group.frozen_because else "free"))
+        for reason in group.inexact_because:
+            branch.add(Text(f"not exact: {reason}"))
+        members = branch.add(Text("members"))
+        for member in group.members:
+            where = "every element" if member.dim is None else f"dim {member.dim}"
+            members.add(Text(f"{member.tensor}, {where}"))
+    return whole
 
 
 # -- studies ------------------------------------------------------------------------------------

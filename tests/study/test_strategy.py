@@ -1,10 +1,14 @@
 """What strategies are, and which of them a study runs."""
 
 import pytest
+import torch
+from torch import Tensor
 
 from prunus.allocate import Uniform
+from prunus.criteria import Criterion
 from prunus.criteria.random import Random
 from prunus.errors import BudgetError, CriterionError, PlanError, StudyError
+from prunus.signals import GroupTensors
 from prunus.study.strategy import Strategy, chosen, scratch, strategies
 from prunus.train.penalties import PENALTIES, GroupLasso
 
@@ -103,3 +107,28 @@ def test_a_strategy_is_checked_when_it_is_made(
 
 def test_a_penalised_random_choice_is_no_control() -> None:
     assert Strategy(name="own", criterion="random", penalty=GroupLasso()).kind == "pruned"
+
+
+class Custom(Criterion):
+    """A criterion as people write it: no dataclass, no __repr__."""
+
+    needs = frozenset()
+
+    def __init__(self, setting: object = 3) -> None:
+        self.setting = setting
+
+    def score(self, group: GroupTensors) -> Tensor:
+        return torch.ones(group.num_units)
+
+
+def test_a_criterion_that_is_no_dataclass_is_known_by_its_settings() -> None:
+    strategy = Strategy(name="mine", criterion=Custom())
+
+    assert "Custom(setting=3)" in repr(strategy)
+    assert strategy.criterion_for(7) is strategy.criterion
+
+
+def test_a_part_that_prints_an_address_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"strategy 'mine' cannot be told .*lambda") as caught:
+        Strategy(name="mine", criterion=Custom(lambda x: x))
+    assert "make Custom a frozen dataclass" in caught.value.hint

@@ -43,6 +43,11 @@ class Criterion(ABC):
     def score(self, group: GroupTensors) -> Tensor:
         """Return one score per unit, (U,), in a new tensor. Must not write to those of `group`."""
 
+    def __repr__(self) -> str:
+        """Show the settings, also of a criterion that is no dataclass: studies know it by this."""
+        settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({settings})"
+
     def __call__(self, group: GroupTensors) -> Tensor:
         """Return the scores of `group` and hold them to the contract: float32, (U,), finite.
 

@@ -1,7 +1,8 @@
 """A strategy: what is scored, how the budget is shared out, and what is trained before the cut."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Literal, TypeAlias
 
 from prunus import allocate, criteria, units
@@ -32,6 +33,8 @@ class Strategy:
         CriterionError: There is no such criterion.
         BudgetError: There is no such allocation.
         PlanError: There is no such granularity.
+        StudyError: A part prints as another text in each run of Python, so that a study could not
+            go on.
 
     Example:
         >>> Strategy(name="group lasso", penalty=GroupLasso()).needs
@@ -51,6 +54,8 @@ class Strategy:
         criteria.get(self.criterion)
         allocate.get(self.allocation)
         units.spelled(self.granularity)
+        for part in (self.criterion, self.allocation, self.penalty):
+            _check_lasting(self.name, part)
 
     @property
     def kind(self) -> Kind:
@@ -73,9 +78,22 @@ class Strategy:
     def criterion_for(self, seed: int) -> Criterion:
         """Return the criterion; where it has a seed, with that of the run."""
         criterion = criteria.get(self.criterion)
-        if any(field.name == "seed" for field in fields(criterion)):  # type: ignore[arg-type]
-            return replace(criterion, seed=seed)  # type: ignore[type-var]
+        if is_dataclass(criterion) and any(field.name == "seed" for field in fields(criterion)):
+            return replace(criterion, seed=seed)
         return criterion
+
+
+def _check_lasting(name: str, part: object) -> None:
+    """Raise where the text of a part differs in each run of Python: a study knows it by that."""
+    address = re.search(r" at 0x[0-9a-f]+", repr(part), flags=re.IGNORECASE)
+    if address:
+        raise StudyError(
+            f"strategy '{name}' cannot be told from others: a part of it prints as {part!r}",
+            why=f"a study goes on only where its strategies are as they were, and{address[0]} is "
+            "another in each run",
+            hint=f"make {type(part).__name__} a frozen dataclass whose fields are numbers, texts "
+            "or such dataclasses, or give it a __repr__ that shows its settings",
+        )
 
 
 _SHIPPED = (

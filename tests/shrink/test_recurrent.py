@@ -7,7 +7,7 @@ import torch
 from models import Net, halved, linear
 from torch import nn
 
-from prunus import shrink, trace
+from prunus import Budget, prune, shrink, trace
 
 SEQUENCE = torch.randn(2, 5, 6)
 
@@ -46,6 +46,18 @@ def test_projections_follow():
     model = network(nn.LSTM, outputs=4, proj_size=4)
     small = shrink(model, halved(model, SEQUENCE)).rnn
     assert (small.input_size, small.hidden_size, small.proj_size) == (3, 4, 2)
+
+
+def test_the_hidden_size_stays_above_that_of_the_projections():
+    """PyTorch builds no other LSTM, and does not run one where they are equal."""
+    model = network(nn.LSTM, outputs=3, proj_size=3)
+    model.rnn = nn.LSTM(6, 4, batch_first=True, proj_size=3)
+    pruned = prune(model, SEQUENCE, budget=Budget(units=0.6), include=["rnn*"])
+    (reason,) = (row.frozen_because for row in pruned.report.groups if row.name.endswith("ih_l0"))
+
+    assert "'rnn' would have hidden_size 2 and proj_size 2; PyTorch wants the first" in reason
+    assert pruned.model.rnn.hidden_size == 4 > pruned.model.rnn.proj_size
+    assert pruned.model(SEQUENCE).shape == (2, 5, 4)
 
 
 def test_it_trains(small):

@@ -52,6 +52,9 @@ def replay(
     Cost: about that of a trace; the model's tensors are not touched.
     """
     mode = None if graph.on_real_tensors else FakeTensorMode(allow_non_fake_inputs=True)
+    refused = _refused(model, graph, counts)
+    if refused is not None:
+        return refused
     real = dict(model.named_parameters()) | dict(model.named_buffers())
     tensors = {
         name: _resized(real[name], value, counts, mode) for name, value in graph.tensors.items()
@@ -87,6 +90,24 @@ def _resized(
 
 def _shape_kept(value: Value, counts: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(size_kept(extent, counts) for extent in value.extents)
+
+
+def _refused(model: nn.Module, graph: Graph, counts: Mapping[str, int]) -> Divergence | None:
+    """Return the first LSTM whose hidden size would not exceed that of its projections.
+
+    PyTorch builds none such, and where the two are equal it runs none.
+    """
+    modules = dict(model.named_modules())
+    sizes = {(each.module, each.attribute): each.extent for each in graph.attributes}
+    for name, module in modules.items():
+        if isinstance(module, nn.LSTM) and module.proj_size and (name, "hidden_size") in sizes:
+            hidden = sizes[name, "hidden_size"]
+            size, projected = size_kept(hidden, counts), size_kept(sizes[name, "proj_size"], counts)
+            if size <= projected:
+                cut = frozenset(axes_of(hidden)) & counts.keys()
+                what = f"'{name}' would have hidden_size {size} and proj_size {projected}"
+                return Divergence(cut, f"{what}; PyTorch wants the first to be larger")
+    return None
 
 
 class _Diverged(Exception):

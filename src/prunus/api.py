@@ -21,6 +21,7 @@ from prunus.records import Agreement, Cost, Group, GroupRow, Plan, Report
 from prunus.save import read, write
 from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
+from prunus.solvers import Solver
 from prunus.trace.restore import copy_of, snapshot
 from prunus.verify.agreement import agree, example_batches, outputs_of
 
@@ -52,9 +53,14 @@ class Pruned:
     def masked(self) -> nn.Module:
         """Return a dense-shaped twin with the removed units at zero, as the check compared with.
 
+        Where weights were zeroed and no shape changed, that is a copy of `model` itself, with the
+        weights that a solver or a training since gave it.
+
         Raises:
             PlanError: The model was pruned in place, so the dense one is gone.
         """
+        if not self.plan.tensors:
+            return copy_of(self.model)
         if self.dense is None:
             raise PlanError(
                 "there is no masked twin: the model was pruned in place",
@@ -70,7 +76,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     example_inputs: Inputs,
     *,
     budget: Budget | None = None,
-    criterion: str | Criterion = "magnitude",
+    criterion: str | Criterion | Solver = "magnitude",
     granularity: str = "channel",
     allocation: str | Allocator | None = None,
     schedule: Schedule | None = None,
@@ -90,7 +96,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
             model's device.
         budget: What the result may cost. At "2:4" and its like the pattern says how much goes, so
             that it may be left out.
-        criterion: A name or an object that scores units.
+        criterion: A name or an object that scores units; or of a solver, such as "sparsegpt",
+            which chooses single weights and solves those that stay anew.
         granularity: "channel" removes units, "weight" sets single weights to zero, "4x1" blocks
             of them (outputs x inputs, any), and "2:4" all but 2 of every 4 inputs in a row (any).
         allocation: A name or an object that says how many units each group keeps; "uniform" for
@@ -98,7 +105,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         schedule: In which rounds to score anew, without training in between, such as
             `prunus.schedules.Iterative(rounds=10)`; all at once unless given. For one that trains
             see `prunus.Pruner`.
-        data: Batches (inputs, targets), where the criterion or the allocation needs them.
+        data: Batches (inputs, targets), where the criterion, the solver or the allocation needs
+            them.
         loss: loss(outputs, targets), where the criterion needs it.
         include: Patterns of layers; what others produce stays whole.
         exclude: Patterns of layers; what these produce stays whole.
@@ -134,16 +142,18 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         plan, groups = planner.choose(scores, data=data, loss=loss)
     planner = replace(planner, groups=groups)
     return carry_out(
-        planner, plan, clock=clock, optimizer=optimizer, in_place=in_place, verify=verify
-    )
+        planner, plan, clock=clock, data=data, optimizer=optimizer, in_place=in_place,
+        verify=verify,
+    )  # fmt: skip
 
 
-def carry_out(
+def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
     planner: Planner,
     plan: Plan,
     *,
     clock: "Clock",
     before: Cost | None = None,
+    data: Iterable[Any] | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     in_place: bool = False,
     verify: bool = True,
@@ -155,17 +165,23 @@ def carry_out(
         plan: What to keep.
         clock: Has measured what came before.
         before: What the dense model cost; counted now unless given.
+        data: What a solver reads.
         optimizer: See `prune`, as for the rest.
         in_place: See `prune`.
         verify: See `prune`.
     """
     model, groups = planner.model, planner.groups
     before = before or count(model, macs=planner.costs.macs({}))
-    with clock("cut and check"):
-        result, agreement = _cut(
-            model, planner.inputs, plan, optimizer, in_place=in_place, verify=verify,
-            inexact_because=_inexact(plan, groups),
-        )  # fmt: skip
+    agreement = None
+    if planner.solver is not None:
+        with clock("solve"):
+            result, plan = _solved(planner, plan, optimizer, data=data, in_place=in_place)
+    else:
+        with clock("cut and check"):
+            result, agreement = _cut(
+                model, planner.inputs, plan, optimizer, in_place=in_place, verify=verify,
+                inexact_because=_inexact(plan, groups),
+            )  # fmt: skip
     kept = plan.counts if plan.tensors else {}
     report = Report(
         before=before,
@@ -220,6 +236,24 @@ def load(folder: str | Path, *, model: nn.Module) -> nn.Module:
         prunus.errors.SaveError: 'nowhere' holds no saved model...
     """
     return read(folder, model=model)
+
+
+def _solved(
+    planner: Planner,
+    plan: Plan,
+    optimizer: torch.optim.Optimizer | None,
+    *,
+    data: Iterable[Any] | None,
+    in_place: bool,
+) -> tuple[nn.Module, Plan]:
+    """Let the solver choose as many weights as `plan` keeps; return the result and its plan.
+
+    No shape changes, so there is nothing to compare with.
+    """
+    result, plan = planner.solved(plan, data=data, in_place=in_place)
+    if optimizer is not None:
+        rebind(optimizer, planner.model, result, plan)
+    return result, plan
 
 
 def _cut(

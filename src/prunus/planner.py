@@ -4,22 +4,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import nn
 
-from prunus import criteria, units
+from prunus import criteria, solvers, units
 from prunus.allocate import Allocator, Budget, Measure, allocate, default, get
 from prunus.cost import CostModel
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
+from prunus.criteria.magnitude import Magnitude
 from prunus.damage import Damage
-from prunus.errors import BudgetError, TraceError
+from prunus.errors import BudgetError, CriterionError, PlanError, TraceError, unknown_name
 from prunus.extents import axes_of
 from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
+from prunus.solvers import Goal, Solver, solvable, solve
 from prunus.trace import Divergence, replay, trace
 from prunus.trace.lookalikes import lookalikes
+from prunus.trace.restore import copy_of
 from prunus.units import Tiling
 from prunus.versions import versions
 
@@ -38,6 +42,8 @@ class Planner:
         criterion: What scores the units.
         allocator: What decides how many units each group keeps.
         granularity: How the model is cut into units.
+        solver: What chooses and solves weights, where one was asked for in place of a criterion.
+            The criterion is then magnitude, and serves to share the budget out.
     """
 
     model: nn.Module
@@ -49,6 +55,7 @@ class Planner:
     criterion: Criterion
     allocator: Allocator
     granularity: str
+    solver: Solver | None = None
 
     @classmethod
     def of(  # noqa: PLR0913 - the settings of `prune`, all keywords
@@ -57,18 +64,24 @@ class Planner:
         inputs: Inputs,
         *,
         budget: Budget | None = None,
-        criterion: str | Criterion = "magnitude",
+        criterion: str | Criterion | Solver = "magnitude",
         granularity: str = "channel",
         allocation: str | Allocator | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
-        chosen = criteria.get(criterion)
+        chosen, solver = scorer_of(criterion)
         granularity = units.spelled(granularity)
-        allocator = get(default(granularity) if allocation is None else allocation)
+        if allocation is None:
+            allocation = default(granularity) if solver is None else "uniform"
+        allocator = get(allocation)
+        if solver is not None:
+            _check_solves(solver, granularity)
         graph = trace(model, inputs)
         groups = units.groups(graph, granularity, include=include, exclude=exclude)
+        if solver is not None:
+            groups = _only(solvable(model, inputs), groups)
         if budget is None:
             budget = _budget_of(units.tilings(graph, granularity), groups, granularity)
         return cls(
@@ -81,6 +94,7 @@ class Planner:
             criterion=chosen,
             allocator=allocator,
             granularity=granularity,
+            solver=solver,
         )
 
     @property
@@ -163,6 +177,42 @@ class Planner:
         again = replace(self, groups={**self.groups, **frozen})
         return again.choose(scores, data=data, loss=loss)
 
+    def solved(
+        self, plan: Plan, *, data: Iterable[Any] | None, in_place: bool = False
+    ) -> tuple[nn.Module, Plan]:
+        """Return the model as the solver leaves it, and the plan of what it kept.
+
+        Args:
+            plan: How many weights stay of each tensor; which, the solver decides.
+            data: Batches (inputs, targets), or inputs alone.
+            in_place: Change the model itself; after an error it is as it was.
+
+        Raises:
+            CriterionError: There are no data, or the solver broke its contract.
+            DataError: The data are not finite, end, or do not reach a layer.
+        """
+        assert self.solver is not None
+        if data is None:
+            raise CriterionError(
+                f"{self.solver!r} needs data, but none was given",
+                why="it solves each layer for what it reads on them",
+                hint="pass data=loader; a few batches will do, and no targets",
+            )
+        result = self.model if in_place else copy_of(self.model)
+        parameters = dict(result.named_parameters())
+        held = {name: parameters[name].detach().clone() for name in plan.kept if in_place}
+        tilings = units.tilings(self.graph, self.granularity)
+        slots = {n: (t.keep, t.columns) for n, t in tilings.items() if t.keep is not None}
+        goals = {name: Goal(kept.count, slots.get(name)) for name, kept in plan.kept.items()}
+        try:
+            kept = solve(result, self.solver, goals, inputs=self.inputs, data=data)
+        except BaseException:
+            with torch.no_grad():
+                for name, values in held.items():
+                    parameters[name].copy_(values)
+            raise
+        return result, replace(plan, kept=kept)
+
     def _weights(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all matrices and kernels, in the order in which they run."""
         read = (value for operator in self.graph.operators for value in operator.inputs if value)
@@ -222,10 +272,45 @@ class Planner:
         return {
             **versions(),
             "budget": str(self.budget),
-            "criterion": repr(self.criterion),
+            "criterion": repr(self.solver or self.criterion),
             "allocation": repr(self.allocator),
             "granularity": self.granularity,
         }
+
+
+def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | None]:
+    """Return the criterion that is meant, and the solver where one is.
+
+    Raises:
+        CriterionError: There is neither of that name.
+    """
+    if isinstance(criterion, Solver) or criterion in solvers.names():
+        return Magnitude(), solvers.get(criterion)
+    if isinstance(criterion, str) and criterion not in criteria.names():
+        known = (*criteria.names(), *solvers.names())
+        raise unknown_name("criterion", criterion, known, CriterionError)
+    return criteria.get(criterion), None
+
+
+def _check_solves(solver: Solver, granularity: str) -> None:
+    if granularity != "weight" and ":" not in granularity:
+        raise PlanError(
+            f"{solver!r} does not prune at granularity '{granularity}'",
+            why="it chooses single weights, and solves those that stay",
+            hint="granularity='weight' or granularity='2:4'",
+        )
+
+
+def _only(layers: Iterable[str], groups: Groups) -> Groups:
+    """Freeze the groups that no solver can solve."""
+    because = "no linear layer or convolution of its own that the model calls reads it"
+    names = set(layers)
+    return {
+        name: group
+        if name in names or group.frozen_because is not None
+        else replace(group, frozen_because=because)
+        for name, group in groups.items()
+    }
 
 
 def _budget_of(tilings: Mapping[str, Tiling], groups: Groups, granularity: str) -> Budget:

@@ -50,7 +50,7 @@ def prune(  # noqa: PLR0913 - what can be typed
         typer.Option(
             metavar="NAME",
             help="What scores units: magnitude, lamp, fpgm, gradient, snip, taylor, fisher, random "
-            "or shuffled.",
+            "and more; or what solves single weights: sparsegpt.",
         ),
     ] = "magnitude",
     granularity: Granularity = "channel",

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from prunus import api, criteria
+from prunus import api
 from prunus.api import Pruned
 from prunus.cli.datasets import Data, items_of
 from prunus.cli.render import Screen
@@ -18,6 +18,7 @@ from prunus.cli.training import cross_entropy, train
 from prunus.cost import CostModel, count, measure_latencies, measure_peak_memory
 from prunus.errors import DataError, SaveError, StudyError
 from prunus.inputs import Inputs
+from prunus.planner import scorer_of
 from prunus.records import Cost
 from prunus.recover import reestimate_batch_norm
 from prunus.trace import trace
@@ -64,11 +65,12 @@ def prune(
     Args:
         screen: For the bar.
         source: What to cut.
-        data: For a criterion that reads data.
+        data: For a criterion or solver that reads data.
         criterion: Its name.
         settings: See `prunus.prune`.
     """
-    reads = any(signal.requires for signal in criteria.get(criterion).needs)
+    scorer, solver = scorer_of(criterion)
+    reads = solver is not None or any(signal.requires for signal in scorer.needs)
     with screen.bar("pruning"):
         return api.prune(
             source.model,

@@ -4,201 +4,148 @@ Legend for tensor names: G groups of a convolution, O outputs of a group, I inpu
 (kernel positions, and channels within each), N places where a layer was read.
 """
 
-import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from prunus.data import checked
-from prunus.errors import DataError, PlanError
-from prunus.inputs import call, device_of
+from prunus.errors import DataError
+from prunus.inputs import Inputs
 from prunus.modes import mode
-from prunus.records import Kept, Plan
-from prunus.solvers.base import Solver
-from prunus.versions import versions
-
-_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
-_Layer = nn.Linear | _Convolution
+from prunus.records import Kept
+from prunus.solvers.base import Goal, Solver
+from prunus.solvers.matrices import LAYERS, Layer, as_matrices, as_weight, geometry, read_by
+from prunus.solvers.reading import read, stages
 
 
-def solve_layers(
-    model: nn.Module,
-    solver: Solver,
-    *,
-    data: Iterable[Any],
-    exclude: Sequence[str] = (),
-    in_place: bool = False,
-    dtype: torch.dtype = torch.float32,
-) -> tuple[nn.Module, Plan]:
-    """Prune linear layers and convolutions in the order in which they run.
+def solvable(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
+    """Return the layers whose weights a solver may choose, by the name of the weight.
 
-    Each layer's Hessian is taken on the inputs that it gets from the layers already pruned, so
-    that later layers make up for what earlier ones lost.
-
-    Args:
-        model: Run in evaluation mode; untouched unless `in_place`.
-        solver: Such as `SparseGPT(sparsity=0.5)`.
-        data: Batches (inputs, targets), or inputs alone, iterated once per layer; targets are
-            not used.
-        exclude: Patterns of layer names, such as "head" or "blocks.0.*", that stay dense.
-        in_place: Change `model` itself, which saves one copy of it; after an error the layers
-            solved so far stay pruned.
-        dtype: In which Hessians are summed and inverted; float32 or float64.
-
-    Returns:
-        The pruned model, and its plan: `Masked(model, plan).hold(optimizer)` keeps the zeros in
-        training. `plan.provenance["dense"]` says which layers stay dense, and why.
-
-    Raises:
-        DataError: The data yield no batch, on the first pass or again, or a layer reads numbers
-            that are not finite.
-        PlanError: No layer can be pruned, or a pattern of `exclude` matches none.
-
-    Cost: one pass over `data` per layer, besides what the solver takes; extra memory for one
-        layer's Hessian and for its inputs of one batch, of a convolution once per kernel
-        position.
+    These are linear layers and convolutions that run when `model` is called with `inputs`, and
+    whose weights no other module has.
 
     Example:
-        >>> from prunus.solvers import SparseGPT
-        >>> model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
-        >>> data = [(torch.randn(64, 8), None)]
-        >>> pruned, plan = solve_layers(model, SparseGPT(pattern="2:4"), data=data)
-        >>> plan.counts, int((pruned[0].weight != 0).sum())
-        ({'0.weight': 32, '2.weight': 8}, 32)
+        >>> list(solvable(nn.Sequential(nn.Linear(4, 8), nn.GRU(8, 2)), torch.randn(3, 4)))
+        ['0.weight']
     """
-    layers, dense = _choose(model, solver, exclude)
-    result = model if in_place else copy.deepcopy(model)
-    kept = {}
-    with mode(result, training=False), torch.no_grad():
-        for name in _in_order(result, layers, data):
-            layer: Any = result.get_submodule(name)
-            hessian_GII = _hessian(result, layer, data, name, dtype)
-            weight_GOI = _as_matrices(layer)
-            solutions = [
-                solver.solve(weight_OI, hessian_II)
-                for weight_OI, hessian_II in zip(weight_GOI, hessian_GII, strict=True)
-            ]
-            layer.weight.copy_(_as_weight(layer, torch.stack([s.weight_OI for s in solutions])))
-            mask = _as_weight(layer, torch.stack([s.mask_OI for s in solutions]))
-            kept[f"{name}.weight" if name else "weight"] = Kept.of(mask.flatten())
-            layers.remove(name)
-    dense |= dict.fromkeys(layers, "its forward was not called")
-    provenance = {**versions(), "solver": repr(solver), "dense": dense}
-    return result, Plan("weight", kept, {}, (), provenance)
-
-
-def _choose(
-    model: nn.Module, solver: Solver, exclude: Sequence[str]
-) -> tuple[list[str], dict[str, str]]:
-    """Return the names of the layers to prune, and of the others with the reason."""
-    found = {name: m for name, m in model.named_modules() if isinstance(m, _Layer)}
-    unmatched = [p for p in exclude if not any(fnmatchcase(name, p) for name in found)]
-    if unmatched:
-        raise PlanError(
-            f"no layer matches '{unmatched[0]}'", why=f"there are: {', '.join(found)}",
-            hint=f"exclude=['{next(iter(found), '')}']",
-        )  # fmt: skip
     uses = Counter(
         id(parameter)
         for module in model.modules()
         for parameter in module.parameters(recurse=False)
     )
-    dense = {}
-    for name, layer in found.items():
-        if any(fnmatchcase(name, pattern) for pattern in exclude):
-            dense[name] = "excluded"
-        elif uses[id(layer.weight)] > 1:
-            dense[name] = "its weight is shared with another module"
-        elif (reason := solver.refuses(layer.weight.shape[1])) is not None:
-            dense[name] = reason
-    layers = [name for name in found if name not in dense]
-    if not layers:
-        raise PlanError(
-            "no layer can be pruned",
-            why="; ".join(f"{name}: {reason}" for name, reason in dense.items()),
-            hint="a model with linear layers or convolutions, and fewer patterns in exclude=",
+    layers: dict[str, Layer] = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, LAYERS) and uses[id(module._parameters.get("weight"))] == 1
+    }
+    run = {name for stage in stages(model, inputs, layers) for name in stage.names}
+    return {_weight_of(name): layer for name, layer in layers.items() if name in run}
+
+
+def solve(
+    model: nn.Module,
+    solver: Solver,
+    goals: Mapping[str, Goal],
+    *,
+    inputs: Inputs,
+    data: Iterable[Any],
+) -> dict[str, Kept]:
+    """Prune and solve layers of `model` in place, in the order in which they run.
+
+    Each layer's Hessian is taken on the inputs that it gets from the layers already pruned, so
+    that later layers make up for what earlier ones lost.
+
+    Args:
+        model: Of which `solvable` returned the layers.
+        solver: Such as `SparseGPT()`.
+        goals: What is to be left of each weight, by its name.
+        inputs: Example inputs, from which the order of the layers is learnt.
+        data: Batches (inputs, targets), or inputs alone; targets are not used.
+
+    Returns:
+        Which weights stay.
+
+    Raises:
+        DataError: The data yield no batch, on the first pass or again, or a layer reads nothing
+            or numbers that are not finite. Layers solved so far stay pruned.
+
+    Cost: Besides what the solver takes, one pass over `data` per set of layers that read the same
+        tensor, each ended where these layers are; memory for one Hessian, and for what a layer
+        reads of one batch, of a convolution once per kernel position.
+    """
+    layers: dict[str, Any] = {name: model.get_submodule(_layer_of(name)) for name in goals}
+    kept = {}
+    with mode(model, training=False), torch.no_grad():
+        for stage in stages(model, inputs, {_layer_of(n): layer for n, layer in layers.items()}):
+            of_stage = {name: layers[_weight_of(name)] for name in stage.names}
+            hessians = _hessians(model, of_stage, data, once=stage.once)
+            for name, layer in of_stage.items():
+                weight = _weight_of(name)
+                kept[weight] = _solved(solver, layer, hessians[geometry(layer)], goals[weight])
+    return kept
+
+
+def _solved(solver: Solver, layer: Layer, hessian_GII: Tensor, goal: Goal) -> Kept:
+    """Solve one layer in place, and return which of its weights stay."""
+    weight_GOI = as_matrices(layer)
+    groups = len(weight_GOI)
+    ends = [goal.kept * group // groups for group in range(groups + 1)]
+    solutions = [
+        solver(weight_OI, hessian_II, Goal(end - start, goal.slots))
+        for weight_OI, hessian_II, start, end in zip(
+            weight_GOI, hessian_GII, ends[:-1], ends[1:], strict=True
         )
-    return layers, dense
+    ]
+    layer.weight.copy_(as_weight(layer, torch.stack([s.weight_OI for s in solutions])))
+    mask = as_weight(layer, torch.stack([s.mask_OI for s in solutions]))
+    return Kept.of(mask.flatten())
 
 
-def _in_order(model: nn.Module, layers: Sequence[str], data: Iterable[Any]) -> list[str]:
-    """Return `layers` in the order of their first call; without those never called."""
-    called: dict[str, None] = {}
+def _hessians(
+    model: nn.Module, layers: Mapping[str, Layer], data: Iterable[Any], *, once: bool
+) -> dict[tuple[object, ...], Tensor]:
+    """Return the mean of x x^T over all that layers read, (G, I, I), by the layer's geometry."""
+    readers: dict[tuple[object, ...], str] = {}
+    for name, layer in layers.items():
+        readers.setdefault(geometry(layer), name)
+    sums: dict[str, Tensor] = {}
+    places: Counter[str] = Counter()
 
-    def note(name: str) -> Callable[..., None]:
-        return lambda *_: called.setdefault(name)
+    def add(name: str, given: Tensor) -> None:
+        if name not in readers.values():
+            return
+        weight = layers[name].weight
+        read_GNI = read_by(layers[name], given.to(_wide(weight)))
+        product_GII = read_GNI.mT @ read_GNI
+        sums[name] = sums[name].add_(product_GII) if name in sums else product_GII
+        places[name] += read_GNI.shape[1]
 
-    handles = [model.get_submodule(n).register_forward_pre_hook(note(n)) for n in layers]
-    try:
-        inputs, _ = next(checked(data, device=device_of(model)))
-        call(model, inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(called)
-
-
-def _hessian(
-    model: nn.Module, layer: _Layer, data: Iterable[Any], name: str, dtype: torch.dtype
-) -> Tensor:
-    """Return the mean of x x^T over all that `layer` reads, (G, I, I)."""
-    weight_GOI = _as_matrices(layer)
-    groups, _, size = weight_GOI.shape
-    sum_GII = torch.zeros(groups, size, size, dtype=dtype, device=weight_GOI.device)
-    count = 0
-
-    def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        nonlocal count
-        read_GNI = _reads(layer, inputs[0].detach().to(dtype))
-        sum_GII.baddbmm_(read_GNI.mT, read_GNI)
-        count += read_GNI.shape[1]
-
-    handle = layer.register_forward_pre_hook(add)
-    try:
-        for inputs, _ in checked(data, device=device_of(model)):
-            call(model, inputs)
-    finally:
-        handle.remove()
-    if not bool(sum_GII.isfinite().all()):
-        raise DataError(
-            f"'{name}' reads numbers that are not finite",
-            why="the model overflows on the data, before or after earlier layers were pruned",
-            hint=f"exclude=['{name}'], or a model in float32",
-        )
-    return sum_GII / max(count, 1)
+    read(model, layers, data, add, once=once)
+    for name in readers.values():
+        if not places[name]:
+            raise DataError(
+                f"'{name}' reads nothing on the data",
+                why="it runs on the example inputs and on no batch",
+                hint=f"exclude=['{name}'], or data that reach it",
+            )
+        if not bool(sums[name].isfinite().all()):
+            raise DataError(
+                f"'{name}' reads numbers that are not finite",
+                why="the model overflows on the data, before or after earlier layers were pruned",
+                hint=f"exclude=['{name}'], or a model in float32",
+            )
+    return {key: sums[name] / places[name] for key, name in readers.items()}
 
 
-def _reads(layer: _Layer, inputs: Tensor) -> Tensor:
-    """Return what each place of the output reads, (G, N, I)."""
-    if isinstance(layer, nn.Linear):
-        return inputs.reshape(1, -1, inputs.shape[-1])
-    dims = len(layer.kernel_size)
-    if inputs.dim() == dims + 1:
-        inputs = inputs.unsqueeze(0)
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    windows = functional.pad(inputs, layer._reversed_padding_repeated_twice, mode=mode)
-    for dim in range(dims):
-        step, gap = layer.stride[dim], layer.dilation[dim]
-        reach = gap * (layer.kernel_size[dim] - 1) + 1
-        windows = windows.unfold(2 + dim, reach, step)[..., ::gap]
-    # (B, C, places, kernel) -> (G, B, places, kernel, C / G)
-    grouped = torch.unflatten(windows, 1, (layer.groups, -1)).movedim(2, -1).movedim(1, 0)
-    size: int = layer.weight[0].numel()
-    return grouped.reshape(layer.groups, -1, size)
+def _wide(weight: Tensor) -> torch.dtype:
+    return torch.promote_types(weight.dtype, torch.float32)
 
 
-def _as_matrices(layer: _Layer) -> Tensor:
-    """Return the weight as (G, O, I)."""
-    groups = 1 if isinstance(layer, nn.Linear) else layer.groups
-    return layer.weight.detach().movedim(1, -1).reshape(groups, -1, layer.weight[0].numel())
+def _weight_of(layer: str) -> str:
+    return f"{layer}.weight" if layer else "weight"
 
 
-def _as_weight(layer: _Layer, values_GOI: Tensor) -> Tensor:
-    """Return (G, O, I) in the shape of the layer's weight."""
-    shape = layer.weight.shape
-    return values_GOI.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+def _layer_of(weight: str) -> str:
+    return weight.rpartition(".")[0]

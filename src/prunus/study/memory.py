@@ -2,11 +2,12 @@
 
 from prunus.cost.measured import LiveStorages
 from prunus.criteria import Criterion
+from prunus.solvers import Solver
 from prunus.study.setting import Job, Setting
 
 
 class ScoreMemory:
-    """Measures each criterion once: the figure is the same at every budget and seed.
+    """Measures each criterion or solver once: the figure is the same at every budget and seed.
 
     It is the largest sum of bytes of the tensors that are alive at once while signals are
     collected and every unit is scored, above what was there before: exact on the CPU, scratch
@@ -16,7 +17,7 @@ class ScoreMemory:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        self.known: dict[tuple[str, Criterion], int] = {}
+        self.known: dict[tuple[str, Criterion | Solver], int] = {}
 
     def __call__(self, job: Job) -> int | None:
         """Return the bytes; None for a network from scratch, where nothing is scored."""
@@ -31,8 +32,12 @@ class ScoreMemory:
         planner = self.setting.planner(self.setting.dense, job)
         live = LiveStorages()
         with live:
-            scores = planner.scores(data=self.setting.calibration(job.seed), loss=self.setting.loss)
-            for name in planner.free:
-                for _ in scores.stream(name):
-                    pass
+            data = self.setting.calibration(job.seed)
+            scores = planner.scores(data=data, loss=self.setting.loss)
+            if planner.solver is not None:
+                planner.solved(planner.plan(planner.kept(scores)), data=data)
+            else:
+                for name in planner.free:
+                    for _ in scores.stream(name):
+                        pass
         return live.peak

@@ -107,7 +107,7 @@ def _pruned(setting: Setting, job: Job) -> _Made:
         pruned=pruned,
         accuracy_cut=accuracy_cut,
         accuracy_batch_norm=accuracy_batch_norm,
-        score_seconds=seconds["score"] + seconds["choose"],
+        score_seconds=seconds["score"] + seconds["choose"] + seconds.get("solve", 0),
         penalty_seconds=penalty_seconds,
         recover_seconds=history.seconds,
     )

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Literal, TypeAlias
 
-from prunus import allocate, criteria, units
+from prunus import allocate, criteria, solvers, units
 from prunus.allocate import Allocator
 from prunus.criteria import Criterion
 from prunus.criteria.random import Random
 from prunus.errors import StudyError, unknown_name
+from prunus.planner import scorer_of
+from prunus.solvers import Solver
 from prunus.train.penalties import L1, L2, GroupLasso, Penalty
 
 Kind: TypeAlias = Literal["pruned", "control", "scratch"]
@@ -21,8 +23,8 @@ class Strategy:
 
     Attributes:
         name: Unique at its granularity; what tables and plots show.
-        criterion: A name or an object that scores units. One that has a seed is given that of
-            the run.
+        criterion: A name or an object that scores units, or a solver. One that has a seed is
+            given that of the run.
         granularity: How the model is cut into units.
         allocation: A name or an object that says how many units each group keeps.
         penalty: What drives units towards zero before the cut. Its strength is where the steering
@@ -44,14 +46,14 @@ class Strategy:
     """
 
     name: str
-    criterion: str | Criterion = "magnitude"
+    criterion: str | Criterion | Solver = "magnitude"
     granularity: str = "channel"
     allocation: str | Allocator = "uniform"
     penalty: Penalty | None = None
     from_scratch: bool = False
 
     def __post_init__(self) -> None:
-        criteria.get(self.criterion)
+        scorer_of(self.criterion)
         allocate.get(self.allocation)
         units.spelled(self.granularity)
         for part in (self.criterion, self.allocation, self.penalty):
@@ -62,7 +64,7 @@ class Strategy:
         """What it is in the comparison: random choices are a control."""
         if self.from_scratch:
             return "scratch"
-        chosen_by_chance = isinstance(criteria.get(self.criterion), Random)
+        chosen_by_chance = isinstance(scorer_of(self.criterion)[0], Random)
         return "control" if chosen_by_chance and self.penalty is None else "pruned"
 
     @property
@@ -70,14 +72,19 @@ class Strategy:
         """What it needs to choose, beside the weights: "data", "labels", "training"."""
         if self.penalty is not None or self.from_scratch:
             return ("data", "labels", "training")
-        signals = criteria.get(self.criterion).needs
+        criterion, solver = scorer_of(self.criterion)
+        if solver is not None:
+            return ("data",)
+        signals = criterion.needs
         required = {field for signal in signals for field in signal.requires}
         words = {"data": "data", "loss": "labels"}
         return tuple(word for field, word in words.items() if field in required)
 
-    def criterion_for(self, seed: int) -> Criterion:
-        """Return the criterion; where it has a seed, with that of the run."""
-        criterion = criteria.get(self.criterion)
+    def criterion_for(self, seed: int) -> Criterion | Solver:
+        """Return the criterion or solver; where it has a seed, with that of the run."""
+        criterion, solver = scorer_of(self.criterion)
+        if solver is not None:
+            return solver
         if is_dataclass(criterion) and any(field.name == "seed" for field in fields(criterion)):
             return replace(criterion, seed=seed)
         return criterion
@@ -144,15 +151,15 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
     """Return the strategies of a study at one granularity, the two controls included.
 
     Args:
-        given: Strategies, or names of those that are shipped; all that are shipped where None.
-            Strategies of another granularity are left out.
+        given: Strategies, or names of those that are shipped, of criteria and of solvers; all
+            that are shipped where None. Strategies of another granularity are left out.
         granularity: The granularity.
 
     Raises:
         StudyError: A name is unknown, or two strategies have the same.
     """
     shipped = {strategy.name: strategy for strategy in strategies(granularity)}
-    known = {strategy.name for strategy in _SHIPPED}
+    known = {strategy.name for strategy in _SHIPPED} | {*criteria.names(), *solvers.names()}
     picked = []
     for one in shipped.values() if given is None else given:
         if isinstance(one, Strategy):
@@ -161,6 +168,8 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
             picked.append(shipped[one])
         elif one not in known:
             raise unknown_name("strategy", one, known, StudyError)
+        elif one in (*criteria.names(), *solvers.names()):
+            picked.append(replace(shipped["magnitude"], name=one, criterion=one))
     if not any(strategy.kind == "control" for strategy in picked):
         picked.append(shipped["random"])
     picked.append(scratch(granularity))

@@ -140,6 +140,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         scores = rescored(planner, schedule or OneShot(), data=data, loss=loss)
     with clock("choose"):
         plan, groups = planner.choose(scores, data=data, loss=loss)
+    if schedule is not None:
+        plan = replace(plan, provenance={**plan.provenance, "schedule": repr(schedule)})
     planner = replace(planner, groups=groups)
     return carry_out(
         planner, plan, clock=clock, data=data, optimizer=optimizer, in_place=in_place,

@@ -77,11 +77,15 @@ class Masked:
             handle.remove()
         self._handles.clear()
 
+    def settle(self) -> None:
+        """Give up the values that were there before, and free them; `undo` leaves the zeros."""
+        self._values.clear()
+
     def undo(self) -> None:
         """Put the values back that were there before, and stop holding."""
         self.release()
         with torch.no_grad():
-            for (parameter, removal), values in zip(self._removals, self._values, strict=True):
+            for (parameter, removal), values in zip(self._removals, self._values, strict=False):
                 removal.restore(parameter, values)
 
     def __enter__(self) -> Self:

@@ -40,6 +40,7 @@ def row(runs: list[Run]) -> dict[str, Any]:
         "params": mean([r.params for r in runs]),
         "nonzero": mean([r.nonzero for r in runs]),
         "macs": mean([r.macs for r in runs]),
+        "score_seconds": mean([r.score_seconds for r in runs]),
         "speed_up": statistics.median(ratios) if ratios else None,
     }
 

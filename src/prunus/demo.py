@@ -27,7 +27,7 @@ from prunus.networks import resnet
 from prunus.records import Plan
 from prunus.save import read, read_manifest, write
 from prunus.save.files import MANIFEST
-from prunus.study import Run, Study, best, compare
+from prunus.study import Run, Strategy, Study, best, compare
 from prunus.study.compare import Progress
 from prunus.study.reading import seeded
 from prunus.study.report import write_report
@@ -51,6 +51,7 @@ class Setup:
         recipe: Of recovery.
         dense_epochs: Epochs of the dense network, by the same recipe otherwise.
         budgets: Per granularity.
+        strategies: Names or strategies; all that a study runs by itself where None.
         seeds: Of the study.
         margin: The drop of accuracy that would matter.
         calibration: Batches that criteria and batch norms read; all where None.
@@ -66,6 +67,7 @@ class Setup:
     recipe: Recipe
     dense_epochs: int
     budgets: Mapping[str, Sequence[Budget]]
+    strategies: Sequence[str | Strategy] | None = None
     seeds: Sequence[int] = (0, 1, 2)
     margin: float
     calibration: int | None = None
@@ -191,6 +193,7 @@ def demo(
             recipe=setup.recipe,
             dense_epochs=setup.dense_epochs,
             margin=setup.margin,
+            strategies=setup.strategies,
             seeds=setup.seeds,
             batches=setup.calibration,
             title=setup.title,

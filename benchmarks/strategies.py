@@ -8,15 +8,12 @@ granularity at all is listed there with the reason. A study that was killed goes
 
 import argparse
 import json
-import os
-import platform
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from study import HERE, progress, rows
+from study import HERE, progress, result_of
 from torch import nn
 
 from prunus import Budget, Strategy, criteria
@@ -82,25 +79,12 @@ def main() -> None:
     chosen = [strategy for strategy, reason in reasons.items() if reason is None]
     folder = Path("runs") / f"strategies-{name}"
     found = demo(folder, setup=replace(setup, strategies=chosen), progress=progress)
-    result = {
-        "title": setup.title,
-        "dense": dict(found.study.facts.dense),
-        "margin": setup.margin,
-        "items": found.study.facts.items,
-        "seeds": list(setup.seeds),
-        "rows": rows(found.study),
-        "refused": [
-            {"strategy": one.name, "granularity": one.granularity, "why": reason}
-            for one, reason in reasons.items()
-            if reason is not None
-        ],
-        "command": f"python benchmarks/strategies.py {name}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpus": os.cpu_count(),
-        "threads": setup.threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    result = result_of(found, setup, command=f"python benchmarks/strategies.py {name}")
+    result["refused"] = [
+        {"strategy": one.name, "granularity": one.granularity, "why": reason}
+        for one, reason in reasons.items()
+        if reason is not None
+    ]
     path = HERE / "results" / f"strategies-{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from prunus.demo import SETUPS, demo, setup_of
+from prunus.demo import SETUPS, DemoResult, Setup, demo, setup_of
 from prunus.study import Run, Study
 
 HERE = Path(__file__).parent
@@ -57,6 +57,24 @@ def rows(study: Study) -> list[dict[str, Any]]:
     return [row(runs) for runs in groups.values()]
 
 
+def result_of(found: DemoResult, setup: Setup, *, command: str) -> dict[str, Any]:
+    """Return the figures of a study, and how they were made."""
+    return {
+        "title": setup.title,
+        "dense": dict(found.study.facts.dense),
+        "margin": setup.margin,
+        "items": found.study.facts.items,
+        "seeds": list(setup.seeds),
+        "rows": rows(found.study),
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "cpus": os.cpu_count(),
+        "threads": setup.threads,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
 def progress(done: int, total: int, text: str) -> None:
     print(f"{done}/{total} {text}", file=sys.stderr, flush=True)
 
@@ -73,20 +91,7 @@ def main() -> None:
     kept.mkdir(exist_ok=True)
     for file in SHARED:
         shutil.copyfile(folder / file, kept / file)
-    result = {
-        "title": setup.title,
-        "dense": dict(found.study.facts.dense),
-        "margin": setup.margin,
-        "items": found.study.facts.items,
-        "seeds": list(setup.seeds),
-        "rows": rows(found.study),
-        "command": f"python benchmarks/study.py {name}",
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpus": os.cpu_count(),
-        "threads": setup.threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    result = result_of(found, setup, command=f"python benchmarks/study.py {name}")
     path = HERE / "results" / f"{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -8,11 +8,12 @@ from prunus.records import Group, Member
 from prunus.signals import WEIGHT, collect, group_of, hessian_diagonal
 
 
-def test_by_hand():
+@pytest.mark.parametrize(("signed", "expected"), [(False, 21.0), (True, -15.0)])
+def test_by_hand(signed, expected):
     weights = [torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0]])]
     diagonals = [torch.tensor([[2.0, 1.0]]), torch.tensor([[-4.0]])]
     fc = group_of("fc", {WEIGHT: weights, hessian_diagonal(probes=1, seed=0): diagonals})
-    assert Hessian()(fc).tolist() == [3.0 - 18.0]
+    assert Hessian(signed=signed)(fc).tolist() == [expected]
 
 
 def test_is_the_loss_that_a_quadratic_gains():
@@ -30,5 +31,5 @@ def test_is_the_loss_that_a_quadratic_gains():
 
 @pytest.mark.parametrize("settings", [{"probes": 0}, {"seed": -1}])
 def test_settings_out_of_range(settings):
-    with pytest.raises(CriterionError, match=r"Hessian\(probes=.*\) cannot be used"):
+    with pytest.raises(CriterionError, match=r"Hessian\(.*\) cannot be used"):
         Hessian(**settings)

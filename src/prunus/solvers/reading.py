@@ -71,19 +71,28 @@ def read(
     *,
     once: bool,
 ) -> None:
-    """Run `model` over `data`, and show `see` every input of `layers`.
-
-    Args:
-        model: In evaluation mode, without gradients.
-        layers: By name.
-        data: Batches (inputs, targets), or inputs alone.
-        see: Called with the name of a layer and what it reads.
-        once: Each layer is called once, so that a run may end when all have been.
+    """Run `model` over `data`, and show `see` every input of `layers`; see `read_batch`.
 
     Raises:
         DataError: The data yield no batch, or one holds NaN or infinity.
     """
-    unread = set()
+    for inputs, _ in checked(data, device=device_of(model)):
+        read_batch(model, layers, inputs, see, once=once)
+
+
+def read_batch(
+    model: nn.Module, layers: Mapping[str, Layer], inputs: Inputs, see: See, *, once: bool
+) -> None:
+    """Run `model`, and show `see` every input of `layers`.
+
+    Args:
+        model: In evaluation mode, without gradients.
+        layers: By name.
+        inputs: Of one batch.
+        see: Called with the name of a layer and what it reads.
+        once: Each layer is called once, so that the run may end when all have been.
+    """
+    unread = set(layers)
 
     def note(name: str, given: Tensor) -> None:
         see(name, given)
@@ -91,11 +100,8 @@ def read(
         if once and not unread:
             raise _AllRead
 
-    with _hooked(layers, note):
-        for inputs, _ in checked(data, device=device_of(model)):
-            unread = set(layers)
-            with suppress(_AllRead):
-                call(model, inputs)
+    with _hooked(layers, note), suppress(_AllRead):
+        call(model, inputs)
 
 
 class _AllRead(BaseException):

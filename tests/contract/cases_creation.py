@@ -83,3 +83,11 @@ def a_constant_of_channels(net, x):
 )
 def a_buffer_for_the_inputs(net, x):
     return net.b(net.a(x - net.mean))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "random"})
+def drawn_in_place(net, x):
+    y = net.a(x)
+    z = torch.empty_like(y).exponential_() + torch.empty_like(y).cauchy_()
+    z = z + torch.empty_like(y).log_normal_() + torch.empty_like(y).geometric_(0.5)
+    return net.b(y + z + torch.empty_like(y).random_(3) + torch.poisson(y.abs()))

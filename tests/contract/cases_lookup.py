@@ -1,5 +1,5 @@
 import torch
-from models import ROWS, SEQUENCES, TOKENS, case, linear, weight
+from models import IMAGES, ROWS, SEQUENCES, SQUARES, TOKENS, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
@@ -95,3 +95,48 @@ def flip_of_tokens(net, x):
 @case(TOKENS, lambda: {"a": linear(11, 8), "b": linear(8, 4)}, free={"a": 8})
 def one_hot(net, x):
     return net.b(net.a(F.one_hot(x, 11).double()))
+
+
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
+def turned_in_space(net, x):
+    y = net.a(x).rot90(1, (2, 3))
+    return net.b(y), y.rot90(2, (2, 3)).sum(1)
+
+
+@case(SQUARES, lambda: {"a": conv(3, 6), "b": conv(6, 4)}, kept={"a": "change places"})
+def turned_over_the_units(net, x):
+    return net.b(net.a(x).rot90(1, (1, 2)))
+
+
+@case(TOKENS, lambda: {"a": nn.EmbeddingBag(11, 8), "b": linear(8, 4)}, free={"a": 8})
+def embedding_bag(net, x):
+    y = net.a(x) + F.embedding_bag(x, net.a.weight, mode="max")
+    return net.b(y), y.sum(1)
+
+
+@case(TOKENS, lambda: {"a": nn.EmbeddingBag(11, 8, mode="sum"), "b": linear(8, 4)}, free={"a": 8})
+def embedding_bag_with_weights(net, x):
+    flat, starts = x.flatten(), torch.arange(0, x.numel(), x.shape[1])
+    y = net.a(x, per_sample_weights=x.double())
+    y = y + torch._embedding_bag(net.a.weight, flat, starts)[0]
+    with torch.no_grad():  # it has no derivative
+        y = y + torch._embedding_bag_forward_only(net.a.weight, flat, starts)[0]
+    return net.b(y)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def ranks_of_elements(net, x):
+    y, among = net.a(x), torch.tensor([-1.0, 0.0, 1.0]).double()
+    ranks = torch.bucketize(y, among) + torch.searchsorted(among, y) + torch.isin(y, among)
+    return net.b(ranks.double() + y)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8)}, kept={"a": "reduces over the units"})
+def ranks_lose_zeros(net, x):
+    return torch.bucketize(net.a(x), torch.tensor([-1.0, 0.0]).double()).sum(1)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "looked for"})
+def ranks_among_units(net, x):
+    y = net.a(x)
+    return net.b(y + torch.searchsorted(y.sort(1)[0], y))

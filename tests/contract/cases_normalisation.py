@@ -1,5 +1,4 @@
-import torch
-from models import IMAGES, LINES, ROWS, SEQUENCES, case, conv, linear, weight
+from models import IMAGES, LINES, ROWS, SEQUENCES, case, conv, linear
 from torch import nn
 from torch.nn import functional as F
 
@@ -136,44 +135,13 @@ def rms_norm(net, x):
     return net.b(net.norm(net.a(x)))
 
 
-@case(
-    SEQUENCES,
-    lambda: {"a": linear(6, 8), "scale": weight(8), "b": linear(8, 4)},
-    kept={"a": "reduces over the units"},
-)
-def rms_norm_by_hand(net, x):
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
+def limited_norms(net, x):
     y = net.a(x)
-    return net.b(net.scale * y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6))
+    y = y.renorm(2, 0, 1.0) + y.renorm(1, 1, 0.5)
+    return net.b(y), y.sum(1)
 
 
-@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
-def unit_length(net, x):
-    return net.b(F.normalize(net.a(x), dim=1))
-
-
-@case(
-    ROWS,
-    lambda: {"a": nn.utils.parametrizations.weight_norm(linear(6, 8)), "b": linear(8, 4)},
-)
-def weight_norm(net, x):
-    return net.b(net.a(x))
-
-
-@case(
-    IMAGES,
-    lambda: {"a": conv(3, 8), "scale": weight(1, 8, 1, 1), "b": conv(8, 4)},
-    free={"a": 8},
-)
-def layer_scale(net, x):
-    return net.b(net.a(x).sigmoid() * net.scale)
-
-
-@case(
-    IMAGES,
-    lambda: {"a": weight(8, 3, 3, 3), "b": conv(8, 4)},
-    free={"a": 8},
-)
-def standardised_weights(net, x):
-    mean = net.a.mean((1, 2, 3), keepdim=True)
-    spread = net.a.std((1, 2, 3), keepdim=True) + 1e-3
-    return net.b(F.conv2d(x, (net.a - mean) / spread))
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "normalises over"})
+def limited_norms_lose_zeros(net, x):
+    return net.b(net.a(x).exp().renorm(2, 0, 1.0))

@@ -232,3 +232,16 @@ def logarithm_of_what_becomes_zero(net, x):
 )
 def normalised_weights(net, x):
     return net.b(F.conv2d(x, net.a / net.a.square().sum((1, 2, 3), keepdim=True).sqrt()))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def leaky_at_random(net, x):
+    """It draws no random numbers but in training."""
+    y = F.rrelu(net.a(x))
+    return net.b(y), y.sum(1)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def mantissa_and_exponent(net, x):
+    mantissa, exponent = torch.frexp(net.a(x))
+    return net.b(exponent.double()), mantissa.sum(1)

@@ -138,3 +138,32 @@ def sort(net, x):
 @case(ROWS, lambda: {"a": linear(6, 8), "b": linear(3, 4)}, kept={"a": "picks units by value"})
 def topk(net, x):
     return net.b(net.a(x).topk(3, dim=1)[0])
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def order_of_tokens(net, x):
+    y = net.a(x)
+    z = y.cumsum(1) + y.sort(1)[0] + y.cumprod(1) + y.cummax(1)[0] + y.cummin(1)[0]
+    z = (
+        z
+        + y.kthvalue(2, 1, keepdim=True)[0]
+        + y.mode(1, keepdim=True)[0]
+        + torch.aminmax(y, dim=1)[0][:, None]
+    )
+    z = z + y.nanmedian(1, keepdim=True)[0] + y.topk(2, 1)[0].sum(1, keepdim=True)
+    return net.b(z), z.sum(2), net.b(y.logcumsumexp(1))
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8)}, kept=INEXACT)
+def places_in_order_lose_zeros(net, x):
+    return net.a(x).sort(1)[1].double().sum(2)
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8)}, kept=INEXACT)
+def a_soft_maximum_loses_zeros(net, x):
+    return net.a(x).logcumsumexp(1).sum(2)
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8)}, kept=INEXACT)
+def extremes_of_units(net, x):
+    return torch.aminmax(net.a(x), dim=2)[0] + torch.aminmax(net.a(x))[1]

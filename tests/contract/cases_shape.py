@@ -194,3 +194,38 @@ def one_attribute_for_two_axes(net, x):
     one = net.a(x).view(-1, net.size, 4).transpose(1, 2)
     other = net.b(x).view(-1, 4, net.size)
     return net.c(one.flatten(1).sigmoid()) + net.c(other.flatten(1).sigmoid())
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8), "times": 3, "b": linear(24, 4)},
+    free={"a": 8},
+)
+def each_unit_several_times(net, x):
+    y = net.a(x)
+    return net.b(y.repeat_interleave(net.times, 2)), net.b(torch.repeat_interleave(y, 3, dim=-1))
+
+
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 4})
+def native_channel_shuffle(net, x):
+    with torch.no_grad():  # it has no derivative
+        y = torch.native_channel_shuffle(net.a(x), 2)
+    return net.b(y)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "as plain numbers"})
+def read_as_numbers(net, x):
+    y = net.a(x)
+    return net.b(y) * len(y[0]) + len(y[0].tolist()) + y.detach().numpy().mean()
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def counted(net, x):
+    y = net.a(x)
+    return net.b(y.view(y.numel() // y.shape[-1], -1)), y[..., 0:0].numel()
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "as a number"})
+def divided_by_its_count(net, x):
+    y = net.a(x)
+    return net.b(y / y.numel())

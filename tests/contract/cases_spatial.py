@@ -1,3 +1,4 @@
+import torch
 from models import IMAGES, LINES, ROWS, VOLUMES, case, conv, linear
 from torch import nn
 from torch.nn import functional as F
@@ -119,3 +120,55 @@ def reflection_of_units(net, x):
 @case(ROWS, lambda: {"a": linear(6, 8), "b": linear(6, 4)}, kept={"a": "cropped"})
 def cropping_of_units(net, x):
     return net.b(F.pad(net.a(x), (-1, -1)))
+
+
+@case(
+    IMAGES,
+    lambda: {"a": conv(3, 8), "m": conv(8, 8), "b": conv(8, 4)},
+    free={"a": 8},
+)
+def unpooling(net, x):
+    y, places = F.max_pool2d(net.a(x), 2, return_indices=True)
+    y = F.max_unpool2d(net.m(y), places, 2)
+    return net.b(y), y.sum(1)
+
+
+@case(VOLUMES, lambda: {"a": nn.Conv3d(3, 6, 1), "b": nn.Conv3d(6, 4, 1)}, free={"a": 6})
+def unpooling3d(net, x):
+    size = [2 * (side // 2) for side in x.shape[2:]]
+    y, places = F.max_pool3d(net.a(x), 2, return_indices=True)
+    return net.b(F.max_unpool3d(y, places, 2, output_size=size))
+
+
+@case(LINES, lambda: {"a": nn.Conv1d(3, 8, 3, padding=1), "b": nn.Conv1d(8, 4, 1)}, free={"a": 8})
+def unpooling1d(net, x):
+    y, places = F.max_pool1d(net.a(x), 2, return_indices=True)
+    return net.b(F.max_unpool1d(y, places, 2))
+
+
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
+def pooling_at_given_places(net, x):
+    y = net.a(x)
+    samples = y[:, :, 0, :2].detach().sigmoid() * 0.9
+    z, places = F.fractional_max_pool2d(y, 2, 3, return_indices=True, _random_samples=samples)
+    return net.b(z), z.sum(1), net.b(places.double())
+
+
+@case(VOLUMES, lambda: {"a": nn.Conv3d(3, 6, 1), "b": nn.Conv3d(6, 4, 1)}, free={"a": 6})
+def pooling_at_given_places3d(net, x):
+    y = net.a(x)
+    samples = y[:, :, 0, 0, :3].detach().sigmoid() * 0.9
+    return net.b(F.fractional_max_pool3d(y, 2, 2, _random_samples=samples))
+
+
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, kept={"a": "random"})
+def pooling_at_random_places(net, x):
+    return net.b(F.fractional_max_pool2d(net.a(x), 2, 3))
+
+
+@case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
+def sampled_on_a_grid_of_its_size(net, x):
+    """The grid takes the whole shape, but has no channels."""
+    y = net.a(x)
+    turn = torch.eye(2, 3).double().expand(y.shape[0], 2, 3)
+    return net.b(F.grid_sample(y, F.affine_grid(turn, y.shape, False), align_corners=False))

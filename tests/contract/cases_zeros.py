@@ -48,10 +48,3 @@ def sampled(net, x):
 @case(VOLUMES, lambda: {"a": nn.Conv3d(3, 8, 1), "b": nn.Conv3d(8, 4, 1)}, free={"a": 8})
 def sampled3d(net, x):
     return net.b(F.grid_sample(net.a(x), x.permute(0, 2, 3, 4, 1), align_corners=False))
-
-
-@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(6, 8), "c": linear(8, 4)}, free={"a": 8})
-def written_rows(net, x):
-    y, z = net.a(x), net.b(x)
-    places = torch.tensor([1, 0])
-    return net.c(y.index_add(0, places, z[:2]).index_copy(0, places[:1], z[2:3]))

@@ -137,11 +137,12 @@ CANNOT_RUN_HERE = {
 def test_every_rule_is_exercised() -> None:
     seen = {operator.name for name in CASES for operator in traced(name).operators}
     seen |= {name.removesuffix("_") for name in seen}
-    assert RULES.keys() - seen == CANNOT_RUN_HERE.keys()
+    left = {name for name in RULES if name.removeprefix("torchvision::") not in seen}
+    assert left == CANNOT_RUN_HERE.keys()
 
 
 def test_no_rule_is_for_what_pytorch_takes_apart() -> None:
-    packets = {name: getattr(torch.ops.aten, name) for name in RULES}
+    packets = {name: getattr(torch.ops.aten, name) for name in RULES if "::" not in name}
     whole = {
         name: [getattr(packet, overload) for overload in packet.overloads()]
         for name, packet in packets.items()
@@ -202,6 +203,11 @@ WRONG = {  # operator -> what is wrong with it, and the model that must show it
     "convolution": (unrelated, "conv2d"),
     "bmm": (unrelated, "product_of_activations"),
     "cat": (backwards, "cat_of_the_last_dim"),
+    "scatter_add": (unchanged, "elements_scattered_over_units"),
+    "index_put": (unchanged, "units_written_over"),
+    "_fft_r2c": (unrelated, "transform_of_units"),
+    "diag_embed": (unrelated, "diagonal_matrix_of_the_units"),
+    "_pack_padded_sequence": (unrelated, "packed_and_padded"),
     "view": (column_major, "flatten"),
     "sigmoid": (always_zero, "sigmoid_loses_zeros"),
 }

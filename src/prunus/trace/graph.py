@@ -187,7 +187,11 @@ def _transposed(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[str, int]
 
 
 # Operators that read a weight (inputs, outputs), and the argument that it is.
-_TRANSPOSED = {"convolution": "weight", "mm": "mat2", "addmm": "mat2", "embedding": "weight"}
+_TRANSPOSED = {
+    **dict.fromkeys(("convolution", "embedding"), "weight"),
+    **dict.fromkeys(("_embedding_bag", "_embedding_bag_forward_only"), "weight"),
+    **dict.fromkeys(("mm", "addmm"), "mat2"),
+}
 
 
 def _in_any_layout(steps: Iterable[Step], ids: Mapping[int, str]) -> dict[int, str]:

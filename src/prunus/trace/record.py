@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunus.inputs import tensors_in
@@ -43,6 +44,8 @@ class Step:
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every ATen operator that runs under it, and follows the dims of its tensors."""
 
+    supports_higher_order_operators = True
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[Step] = []
@@ -57,12 +60,12 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         found = self._known.get(id(tensor))
         if found is None:
             reason = "a tensor that is neither parameter, buffer nor computed from the inputs"
-            return self.learn(tensor, fixed(tensor.shape, f"{reason}, at {user_line()}"))
+            return self.learn(tensor, _unknown(tensor, f"{reason}, at {user_line()}"))
         return found[1]
 
     def learn(self, tensor: Tensor, dims: Dims) -> Dims:
         """Note what the dims of a tensor are."""
-        if sizes(dims.nodes) != tuple(tensor.shape):
+        if not tensor.is_nested and sizes(dims.nodes) != tuple(tensor.shape):
             raise AssertionError(f"{sizes(dims.nodes)} for a tensor of {tuple(tensor.shape)}")
         self._known[id(tensor)] = (tensor, dims)
         self._inside[_memory(tensor)].add(id(tensor))
@@ -70,13 +73,27 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, then note it."""
+        if isinstance(func, HigherOrderOperator):
+            return self._hold(func, args, kwargs or {})
         if is_composite(func):
             with self:
                 return func.decompose(*args, **(kwargs or {}))
         result = func(*args, **(kwargs or {}))
         outputs = tuple(tensors_in(result))
         if is_noted(func, outputs):
-            self._note(func, _bound(func, args, kwargs or {}), outputs)
+            with torch._C.DisableTorchFunction():  # sizes that we read are not the user's
+                self._note(func, _bound(func, args, kwargs or {}), outputs)
+        return result
+
+    def _hold(self, function: HigherOrderOperator, args: Any, kwargs: Any) -> Any:
+        """Run an operator that takes functions, as cond, and freeze what it reads and makes."""
+        result = function(*args, **kwargs)
+        reason = f"{function} at {user_line()}: what runs inside it is not seen"
+        for tensor in tensors_in((args, kwargs)):
+            for node in self.dims_of(tensor).nodes:
+                freeze(node, reason)
+        for tensor in tensors_in(result):
+            self.learn(tensor, _unknown(tensor, reason))
         return result
 
     def _note(self, func: Any, arguments: Mapping[str, Any], outputs: tuple[Tensor, ...]) -> None:
@@ -84,7 +101,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
         call = Call(func, arguments, outputs, self.dims_of, user_line())
         output_dims = self._apply_rule(call, [dims for dims in input_dims if dims is not None])
-        if torch.Tag.nondeterministic_seeded in func.tags and call.get("dropout_p") != 0:
+        if _draws(call):
             for node in (node for dims in output_dims for node in dims.nodes):
                 call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
         for tensor in _written(func, arguments):
@@ -104,19 +121,34 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             if found is None or not call.outputs:
                 raise Mismatch("prunus has no rule for this operator")
+            if any(tensor.is_nested for tensor in tensors_in((call.outputs, call.arguments))):
+                raise Mismatch("prunus has no rules for nested tensors")
             result = found(call)
         except Mismatch as mismatch:
             reason = f"{call.name} at {call.location}: {mismatch}"
             for dims in inputs:
                 for node in dims.nodes:
                     freeze(node, reason)
-            return tuple(fixed(tensor.shape, reason) for tensor in call.outputs)
+            return tuple(_unknown(tensor, reason) for tensor in call.outputs)
         return (result,) if isinstance(result, Dims) else tuple(result)
+
+
+def _unknown(tensor: Tensor, reason: str) -> Dims:
+    """Return frozen dims of their own; none for a nested tensor, which has no shape."""
+    return fixed(() if tensor.is_nested else tensor.shape, reason)
+
+
+def _draws(call: Call) -> bool:
+    """Whether an operator draws random numbers."""
+    seeded = torch.Tag.nondeterministic_seeded in call.function.tags
+    return seeded and call.get("dropout_p") != 0 and call.get("training") is not False
 
 
 @cache
 def _rule_for(func: Any) -> Rule | None:
-    name = func._schema.name.split("::")[1]
+    space, name = func._schema.name.split("::")
+    if space != "aten":  # what bears the same name elsewhere may do another thing
+        return RULES.get(func._schema.name)
     found = RULES.get(name) or RULES.get(name.removesuffix("_"))
     if found is None and _is_pointwise(func, name):
         return pointwise
@@ -148,6 +180,8 @@ def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
 
 def _memory(tensor: Tensor) -> int:
     """Return what tensors that lie in the same memory have in common."""
+    if tensor.layout is not torch.strided:
+        return id(tensor)  # what it is made of has no rules, and so no zeros
     return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
 
 

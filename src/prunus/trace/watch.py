@@ -5,6 +5,8 @@ ATen operators only get plain ints. One level above, in the Python call, a size 
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import mul
 from typing import Any, TypeAlias
 
 import torch
@@ -51,6 +53,8 @@ class SizeWatcher(TorchFunctionMode):
             shape = self._shape(args[0])
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             return shape if dim is None or func == _SHAPE else shape[dim]
+        if func in _COUNTS:
+            return reduce(mul, self._shape(args[0]), 1)
         result = func(*args, **kwargs)
         handler = HANDLERS.get(func)
         if handler is None:
@@ -108,6 +112,7 @@ class SizeWatcher(TorchFunctionMode):
 
 
 _SHAPE = Tensor.shape.__get__  # type: ignore[attr-defined]
+_COUNTS = (Tensor.numel, Tensor.nelement, torch.numel)
 
 
 def _numbers_in(values: Sequence[Any]) -> None:
@@ -243,6 +248,44 @@ def weight_rank(args: Sequence[Any], kwargs: dict[str, Any]) -> int:
 
 handles(torch.conv1d, torch.conv2d, torch.conv3d)(_conv_groups(6))
 handles(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)(_conv_groups(6))
+
+
+@handles(torch.repeat_interleave, Tensor.repeat_interleave)
+def _repeat_interleave(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    given = dict(zip(("input", "repeats", "dim"), args, strict=False)) | kwargs
+    repeats = given.get("repeats")
+    if isinstance(repeats, int) and repeats > 1:
+        node = watcher.nodes(result)[given.get("dim") or 0]
+        watcher.bind(repeats, split(node, node.size // repeats)[1])
+
+
+@handles(torch.native_channel_shuffle)
+def _channel_shuffle(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    given = dict(zip(("input", "groups"), args, strict=False)) | kwargs
+    watcher.bind_groups(given["groups"], watcher.nodes(given["input"])[1])
+
+
+@handles(functional.affine_grid)
+def _affine_grid(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    """The number of channels plays no part in it."""
+    batch, _, *space = args[1] if len(args) > 1 else kwargs["size"]
+    watcher.bind_all((batch, *space), watcher.nodes(result)[:-1])
+
+
+@handles(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__len__)
+def _leaves_the_tensors(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    """What becomes of plain numbers cannot be seen."""
+    nodes = watcher.nodes(args[0])
+    for node in nodes[:1] if isinstance(result, int) else nodes:
+        freeze(node, f"is read as plain numbers at {user_line()}")
 
 
 @handles(functional.multi_head_attention_forward)

@@ -11,18 +11,37 @@ from prunus.trace.call import NOT_ZERO, Call, Dims, rule
 @rule("convolution", "_convolution")
 def convolution(call: Call) -> Dims:
     """Input channels meet the weight's, group by group."""
-    inputs, weight = call.dims("input"), call.dims("weight")
+    bias = call.dims("bias") if call["bias"] is not None else None
+    return met_channels(
+        call,
+        call.dims("input"),
+        call.dims("weight"),
+        bias,
+        groups=int(call["groups"]),
+        transposed=bool(call["transposed"]),
+    )
+
+
+def met_channels(
+    call: Call,
+    inputs: Dims,
+    weight: Dims,
+    bias: Dims | None,
+    *,
+    groups: int,
+    transposed: bool = False,
+) -> Dims:
+    """Return the dims of a convolution, once its channels have met."""
     for node in weight.nodes[2:]:
         freeze(node, KERNEL)
     call.run_along(inputs.nodes[2:])
-    meet = _transposed if call["transposed"] else _forward
-    outputs = meet(call, inputs.nodes[1], weight, int(call["groups"]))
-    summed, made = (0, 1) if call["transposed"] else (1, 0)
+    meet = _transposed if transposed else _forward
+    outputs = meet(call, inputs.nodes[1], weight, groups)
+    summed, made = (0, 1) if transposed else (1, 0)
     if not (inputs.zero[1] or weight.zero[summed]):
         call.mark_inexact(inputs.nodes[1], NOT_ZERO)
     zero = weight.zero[made]
-    if call["bias"] is not None:
-        bias = call.dims("bias")
+    if bias is not None:
         call.unify(bias.nodes[0], outputs)
         zero = zero and bias.zero[0]
     space = [fresh(size, SPACE) for size in call.outputs[0].shape[2:]]

@@ -49,7 +49,8 @@ def layer_norm(call: Call) -> Sequence[Dims]:
     """Normalises over the last dims."""
     inputs = call.dims("input")
     count = len(call["normalized_shape"])
-    result = inputs
+    # What is zero all along them becomes the shift.
+    result = Dims(inputs.nodes, tuple(zero and call["bias"] is None for zero in inputs.zero))
     for back in range(1, count + 1):
         node = inputs.nodes[-back]
         zero = call["weight"] is not None
@@ -72,3 +73,14 @@ def group_norm(call: Call) -> Sequence[Dims]:
     call.mark_inexact(within, OVER)
     result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
     return [result, *_statistics(call, [inputs.nodes[0], group])]
+
+
+@rule("renorm")
+def renorm(call: Call) -> Dims:
+    """Each slice along a dim is made shorter where its norm is above a limit."""
+    inputs = call.dims("self")
+    dim = call.dim(of=len(inputs.nodes))
+    for other, node in enumerate(inputs.nodes):
+        if other != dim and not inputs.zero[other]:
+            call.mark_inexact(node, OVER)
+    return inputs

@@ -22,7 +22,8 @@ PROBES = (0.0, 0.5, -1.25, 2.75)
 @rule(
     "clone", "detach", "detach_", "alias", "_to_copy", "lift_fresh",
     "lift_fresh_copy", "copy", "copy_", "masked_fill", "masked_fill_", "nan_to_num", "nan_to_num_",
-    "hardswish", "log_sigmoid_forward", "_prelu_kernel", "floor_divide",
+    "hardswish", "log_sigmoid_forward", "_prelu_kernel", "floor_divide", "rrelu_with_noise",
+    "complex", "polar", "_conj", "_conj_physical", "_neg_view",
 )  # fmt: skip
 def pointwise(call: Call) -> Sequence[Dims]:
     """Unify the dims of all tensor arguments as broadcasting aligns them."""
@@ -47,13 +48,15 @@ def pointwise(call: Call) -> Sequence[Dims]:
         if not answer.finite:
             call.mark_inexact(node, "is not finite where its arguments are zero")
         results.append((node, answer.zero))
-    dims = Dims(tuple(node for node, _ in results), tuple(zero for _, zero in results))
-    return [dims] * len(call.outputs)
+    nodes = tuple(node for node, _ in results)
+    others = Dims(nodes, (False,) * len(nodes))  # only the first was asked for
+    return [Dims(nodes, tuple(zero for _, zero in results)), *[others] * (len(call.outputs) - 1)]
 
 
 @rule(
     "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "fill_",
-    "zero_", "bernoulli", "bernoulli_", "uniform_", "normal_",
+    "zero_", "bernoulli", "bernoulli_", "uniform_", "normal_", "exponential_", "cauchy_",
+    "log_normal_", "geometric_", "random_", "poisson",
 )  # fmt: skip
 def filled(call: Call) -> Dims:
     """Same dims, other values."""

@@ -18,7 +18,7 @@ PROBES = ((0.75, -1.5, 0.25), (1.5, 0.25), (-0.25, -1.5))
 @rule(
     "sum", "mean", "amax", "amin", "var", "std", "prod", "any", "all", "logsumexp",
     "linalg_vector_norm", "norm", "argmax", "argmin", "nansum", "count_nonzero", "var_mean",
-    "std_mean",
+    "std_mean", "aminmax",
 )  # fmt: skip
 def reduction(call: Call) -> Sequence[Dims]:
     """The reduced dims go; the others stay."""
@@ -49,13 +49,14 @@ def _ask(call: Call, values: tuple[float, ...]) -> float:
     with for_real():
         replaced: dict[str, Any] = {"self": torch.tensor(values).to(call["self"].dtype)}
         if "dim" in call.arguments:
-            replaced["dim"] = 0 if isinstance(call["dim"], int) else [0]
+            dim = call["dim"]
+            replaced["dim"] = dim if dim is None else 0 if isinstance(dim, int) else [0]
         result = call.run_on(replaced)
         first = result if isinstance(result, torch.Tensor) else result[0]
         return float(first)
 
 
-@rule("max", "min", "median")
+@rule("max", "min", "median", "nanmedian", "mode", "kthvalue")
 def reduction_with_indices(call: Call) -> list[Dims]:
     """Reduce one dim; give values and their places."""
     inputs = call.dims("self")
@@ -74,14 +75,28 @@ def reduction_with_indices(call: Call) -> list[Dims]:
     return [result, Dims(result.nodes, (False,) * len(result.nodes))]
 
 
-@rule("_softmax", "_safe_softmax", "_log_softmax", "cumsum", "cumprod", "sort", "cummax")
-def along_a_dim(call: Call) -> list[Dims]:
+@rule("_softmax", "_safe_softmax", "_log_softmax", "logcumsumexp")
+def along_a_dim(call: Call) -> Dims:
     """Mix the elements along a dim."""
     inputs = call.dims("self")
     rank = len(inputs.nodes)
+    call.mark_inexact(inputs.nodes[call.dim(of=rank)], MIXES)
+    return Dims(inputs.nodes, (False,) * rank)
+
+
+MIXES = "mixes the units"
+
+
+@rule("cumsum", "cumprod", "sort", "cummax", "cummin")
+def in_order(call: Call) -> list[Dims]:
+    """Mix the elements along a dim; zeros all along it stay, and places are no values."""
+    inputs = call.dims("self")
+    rank = len(inputs.nodes)
     dim = call.dim(of=rank)
-    call.mark_inexact(inputs.nodes[dim], "mixes the units")
-    return [Dims(inputs.nodes, (False,) * rank)] * len(call.outputs)
+    call.mark_inexact(inputs.nodes[dim], MIXES)
+    values = inputs.replaced(dim, inputs.nodes[dim], zero=False)
+    places = Dims(inputs.nodes, (False,) * rank)
+    return [values, *[places] * (len(call.outputs) - 1)]
 
 
 @rule("topk")
@@ -92,4 +107,4 @@ def topk(call: Call) -> list[Dims]:
     call.freeze(inputs.nodes[dim], "picks units by value")
     number = fresh(call.outputs[0].shape[dim], f"number of picked units at {call.location}")
     picked = inputs.replaced(dim, number, zero=False)
-    return [Dims(picked.nodes, (False,) * len(picked.nodes))] * 2
+    return [picked, Dims(picked.nodes, (False,) * len(picked.nodes))]

@@ -29,6 +29,33 @@ def resample(call: Call) -> Sequence[Dims]:
     return [result, *[places] * (len(call.outputs) - 1)]
 
 
+@rule("max_unpool2d", "max_unpool3d")
+def unpool(call: Call) -> Dims:
+    """Each channel by itself: its largest values go back to the places that they came from."""
+    inputs, places = call.dims("self"), call.dims("indices")
+    rank = 2 if "2d" in call.name else 3
+    call.run_along([*inputs.nodes[-rank:], *places.nodes[-rank:]])
+    for one, other in zip(inputs.nodes[:-rank], places.nodes, strict=False):
+        call.unify(one, other)
+    outer = tuple(node.find() for node in inputs.nodes[:-rank])
+    space = (fresh(size, SPACE) for size in call.outputs[0].shape[-rank:])
+    return Dims((*outer, *space), (*inputs.zero[:-rank], *[False] * rank))
+
+
+@rule("fractional_max_pool2d", "fractional_max_pool3d")
+def fractional_pool(call: Call) -> list[Dims]:
+    """Each channel by itself, in windows that random numbers of its own place."""
+    inputs, samples = call.dims("self"), call.dims("random_samples")
+    rank = 2 if "2d" in call.name else 3
+    call.run_along(inputs.nodes[-rank:])
+    for one, other in zip(inputs.nodes[-rank - 1 :: -1], samples.nodes[-2::-1], strict=False):
+        call.unify(one, other)
+    outer = tuple(node.find() for node in inputs.nodes[:-rank])
+    nodes = (*outer, *(fresh(size, SPACE) for size in call.outputs[0].shape[-rank:]))
+    values = Dims(nodes, (*inputs.zero[:-rank], *[False] * rank))
+    return [values, Dims(nodes, (False,) * len(nodes))]
+
+
 @rule("grid_sampler_2d", "grid_sampler_3d")
 def sample(call: Call) -> Dims:
     """Each channel by itself, at places that are data."""

@@ -1,4 +1,5 @@
-from models import IMAGES, LINES, ROWS, SEQUENCES, case, conv, linear
+import torch
+from models import IMAGES, LINES, ROWS, SEQUENCES, SQUARES, case, conv, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
@@ -133,6 +134,72 @@ def layer_norm_over_space(net, x):
 )
 def rms_norm(net, x):
     return net.b(net.norm(net.a(x)))
+
+
+@case(
+    SEQUENCES,
+    lambda: {"a": linear(6, 8), "scale": weight(8), "b": linear(8, 4)},
+    kept={"a": "reduces over the units"},
+)
+def rms_norm_by_hand(net, x):
+    y = net.a(x)
+    return net.b(net.scale * y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def unit_length(net, x):
+    return net.b(F.normalize(net.a(x), dim=1))
+
+
+@case(
+    ROWS,
+    lambda: {"a": nn.utils.parametrizations.weight_norm(linear(6, 8)), "b": linear(8, 4)},
+)
+def weight_norm(net, x):
+    return net.b(net.a(x))
+
+
+@case(
+    IMAGES,
+    lambda: {"a": conv(3, 8), "scale": weight(1, 8, 1, 1), "b": conv(8, 4)},
+    free={"a": 8},
+)
+def layer_scale(net, x):
+    return net.b(net.a(x).sigmoid() * net.scale)
+
+
+@case(
+    IMAGES,
+    lambda: {"a": weight(8, 3, 3, 3), "b": conv(8, 4)},
+    free={"a": 8},
+)
+def standardised_weights(net, x):
+    mean = net.a.mean((1, 2, 3), keepdim=True)
+    spread = net.a.std((1, 2, 3), keepdim=True) + 1e-3
+    return net.b(F.conv2d(x, (net.a - mean) / spread))
+
+
+@case(
+    SQUARES, lambda: {"a": conv(3, 8), "norm": nn.LayerNorm([6, 6]), "b": conv(8, 4)}, free={"a": 8}
+)
+def layer_norm_of_space(net, x):
+    return net.b(net.norm(net.a(x)))
+
+
+@case(
+    SQUARES,
+    lambda: {"a": conv(3, 8), "norm": nn.LayerNorm([6, 6])},
+    kept={"a": "reduces over the units"},
+)
+def layer_norm_of_space_loses_zeros(net, x):
+    """What was zero becomes the shift."""
+    return net.norm(net.a(x)).sum(1)
+
+
+@case(SQUARES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})
+def layer_norm_of_space_without_a_shift(net, x):
+    y = F.layer_norm(net.a(x), (6, 6))
+    return net.b(y), y.sum(1)
 
 
 @case(IMAGES, lambda: {"a": conv(3, 8), "b": conv(8, 4)}, free={"a": 8})

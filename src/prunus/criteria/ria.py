@@ -30,7 +30,7 @@ class RIA(Criterion):
     Returns: float32, (U,), >= 0, in units of an input to the power a. Compare within a layer:
         allocation="uniform".
 
-    Cost: One forward pass over the data; no labels. 8 bytes per input of each layer; about 60
+    Cost: One forward pass over the data; no labels. 8 bytes per input of each layer; about 50
         bytes per weight of the largest group while it is scored.
 
     Source: Zhang et al., "Plug-and-Play: An Efficient Post-training Pruning Method for Large
@@ -74,9 +74,9 @@ class RIA(Criterion):
         return (relative_UF * power_UF).sum(dim=1)
 
 
-def _share(size_UF: Tensor, key_UF: Tensor) -> Tensor:
-    """Return each number's share of the sum of all that have the same key; 0 of nothing."""
-    _, place_UF = torch.unique(key_UF, return_inverse=True)
-    sum_K = size_UF.new_zeros(int(place_UF.max()) + 1, dtype=torch.float64)
-    sum_K.index_add_(0, place_UF.flatten(), size_UF.flatten().double())
-    return (size_UF / sum_K.clamp(min=torch.finfo(torch.float64).tiny)[place_UF]).float()
+def _share(size_UF: Tensor, number_UF: Tensor) -> Tensor:
+    """Return each weight's share of the sum of all with the same number; 0 of nothing."""
+    number_UF = (number_UF - number_UF.min()).long()
+    sum_K = size_UF.new_zeros(int(number_UF.max()) + 1, dtype=torch.float64)
+    sum_K.index_add_(0, number_UF.flatten(), size_UF.flatten().double())
+    return size_UF / sum_K.float().clamp(min=torch.finfo(torch.float32).tiny)[number_UF]

@@ -26,7 +26,7 @@ class Thinet(Criterion):
         unit goes.
 
     Cost: One forward pass over the data; no labels. Per place that a layer is read, the square of
-        the number of its inputs, in float64; then U ** 3 for the root of the dot products and
+        the number of its inputs; then U ** 3 for the root of the dot products and
         U ** 2 for the turns. Exact where the original draws places and outputs by chance.
 
     Source: Luo et al., "ThiNet: A Filter Level Pruning Method for Deep Neural Network

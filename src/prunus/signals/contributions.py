@@ -24,8 +24,8 @@ def collect_contributions(request: Request) -> Values:
     """Return `CONTRIBUTION`: rows whose dot products are those of the units' contributions.
 
     Cost: One forward pass, and per place that a layer is read I ** 2 operations, I the inputs of
-        one output: channels times kernel positions. Memory: 8 * U * I bytes, and the inputs of
-        one layer for one batch in float64, once per kernel position.
+        one output: channels times kernel positions. Memory: 8 * U * I bytes, and twice the
+        inputs of one layer for one batch, once per kernel position.
 
     Raises:
         CriterionError: Units are single weights, or a group is read by no weight or by one whose
@@ -77,7 +77,8 @@ class _Products:
     def _add(self, group: Group, reading: Reading, index_UK: Tensor) -> None:
         check_finite(reading.site, reading.inputs)
         self._check_whole(group, reading)
-        inputs_GNI, weight_GOI = unfolded(reading)
+        exact = torch.promote_types(reading.inputs.dtype, torch.float32)
+        inputs_GNI, weight_GOI = (part.to(exact) for part in unfolded(reading))
         kernel = 1 if reading.site.convolution is None else reading.weight[0, 0].numel()
         index_UJ = (
             index_UK[:, :, None] * kernel + torch.arange(kernel, device=index_UK.device)
@@ -86,7 +87,7 @@ class _Products:
             len(index_UJ), len(index_UJ), dtype=torch.float64, device=index_UJ.device
         )
         for inputs_NI, weight_OI in zip(inputs_GNI, weight_GOI, strict=True):
-            product_UU += _dot_products(inputs_NI.double(), weight_OI.double(), index_UJ)
+            product_UU += _dot_products(inputs_NI, weight_OI, index_UJ)
         before = self.of_group_UU.get(group.name)
         self.of_group_UU[group.name] = product_UU if before is None else before + product_UU
 
@@ -109,14 +110,18 @@ class _Products:
 
 
 def _dot_products(inputs_NI: Tensor, weight_OI: Tensor, index_UJ: Tensor) -> Tensor:
-    """Return v[u] . v[w], (U, U): both factors of a contribution by themselves."""
-    units, owned = index_UJ.shape
-    inputs_NX, weight_OX = inputs_NI[:, index_UJ.T.flatten()], weight_OI[:, index_UJ.T.flatten()]
-    product_UU = inputs_NI.new_zeros(units, units)
-    for start in range(0, units * owned, units):  # one input of each unit at a time
-        part = slice(start, start + units)
-        product_UX = (inputs_NX[:, part].T @ inputs_NX) * (weight_OX[:, part].T @ weight_OX)
-        product_UU += product_UX.view(units, owned, units).sum(dim=1)
+    """Return v[u] . v[w], (U, U): the product of those of the inputs and of the weights."""
+    units, order_X = len(index_UJ), index_UJ.T.flatten()
+    inputs_NX, weight_OX = inputs_NI[:, order_X], weight_OI[:, order_X]
+    product_UU = torch.zeros(units, units, dtype=torch.float64, device=order_X.device)
+    for start in range(0, len(order_X), units):  # one input of each unit at a time
+        one, later = slice(start, start + units), slice(start + units, None)
+        same, others = (
+            (inputs_NX[:, one].T @ inputs_NX[:, part]) * (weight_OX[:, one].T @ weight_OX[:, part])
+            for part in (one, later)
+        )
+        half_UU = others.view(units, others.shape[1] // units, units).sum(dim=1)
+        product_UU += same + half_UU + half_UU.T
     return product_UU
 
 

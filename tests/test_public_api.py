@@ -28,8 +28,8 @@ def needs_example(thing: object) -> bool:
 def test_all_is_what_is_visible() -> None:
     visible = {
         name
-        for name, thing in vars(prunus).items()
-        if not name.startswith("_") and not isinstance(thing, ModuleType)
+        for name in dir(prunus)
+        if not name.startswith("_") and not isinstance(getattr(prunus, name), ModuleType)
     }
     modules = {name for name in PUBLIC if isinstance(getattr(prunus, name), ModuleType)}
 

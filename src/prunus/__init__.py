@@ -5,23 +5,30 @@ print(pruned.report)
 prunus.save(pruned, "small/")
 """
 
-from prunus import criteria, errors
+import typing
+
+from prunus import _lazy
 from prunus._version import __version__
-from prunus.allocate import Budget
-from prunus.api import Pruned, load, prune, save
-from prunus.cost import measure_latency
-from prunus.errors import PruneError
-from prunus.explanation import explain
-from prunus.masks import Masked
-from prunus.records import Plan
-from prunus.recover import reestimate_batch_norm
-from prunus.save import load_plan, save_plan
-from prunus.shrink import compose, shrink
-from prunus.study import Strategy, compare
-from prunus.trace import trace
-from prunus.train import Recipe, fit
-from prunus.train.penalties import L1, L2, GroupLasso
-from prunus.verify import Comparison, verify
+
+if typing.TYPE_CHECKING:
+    from prunus import criteria, errors, schedules
+    from prunus.allocate import Budget
+    from prunus.api import Pruned, load, prune, save
+    from prunus.cost import measure_latency
+    from prunus.errors import PruneError
+    from prunus.explanation import explain
+    from prunus.masks import Masked
+    from prunus.pruner import Pruner
+    from prunus.records import Plan
+    from prunus.recover import reestimate_batch_norm
+    from prunus.save import load_plan, save_plan
+    from prunus.shrink import compose, shrink
+    from prunus.study import Strategy
+    from prunus.study.compare import compare
+    from prunus.trace import trace
+    from prunus.train import Recipe, fit
+    from prunus.train.penalties import L1, L2, GroupLasso
+    from prunus.verify import Comparison, verify
 
 __all__ = [
     "L1",
@@ -33,6 +40,7 @@ __all__ = [
     "Plan",
     "PruneError",
     "Pruned",
+    "Pruner",
     "Recipe",
     "Strategy",
     "__version__",
@@ -49,7 +57,42 @@ __all__ = [
     "reestimate_batch_norm",
     "save",
     "save_plan",
+    "schedules",
     "shrink",
     "trace",
     "verify",
 ]
+
+# The same once more for Python, which imports a name when it is first asked for.
+_lazy.make_lazy(
+    __name__,
+    modules=("criteria", "errors", "schedules"),
+    homes={
+        "L1": "prunus.train.penalties",
+        "L2": "prunus.train.penalties",
+        "Budget": "prunus.allocate",
+        "Comparison": "prunus.verify",
+        "GroupLasso": "prunus.train.penalties",
+        "Masked": "prunus.masks",
+        "Plan": "prunus.records",
+        "PruneError": "prunus.errors",
+        "Pruned": "prunus.api",
+        "Pruner": "prunus.pruner",
+        "Recipe": "prunus.train",
+        "Strategy": "prunus.study",
+        "compare": "prunus.study.compare",
+        "compose": "prunus.shrink",
+        "explain": "prunus.explanation",
+        "fit": "prunus.train",
+        "load": "prunus.api",
+        "load_plan": "prunus.save",
+        "measure_latency": "prunus.cost",
+        "prune": "prunus.api",
+        "reestimate_batch_norm": "prunus.recover",
+        "save": "prunus.api",
+        "save_plan": "prunus.save",
+        "shrink": "prunus.shrink",
+        "trace": "prunus.trace",
+        "verify": "prunus.verify",
+    },
+)

@@ -68,8 +68,9 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
         memo: id -> what to take in place of a copy.
 
     Example:
-        >>> layer = torch.nn.utils.weight_norm(nn.Linear(2, 2))
-        >>> copy_of(layer).weight.requires_grad
+        >>> layer = nn.Linear(2, 2)
+        >>> layer.last = layer(torch.ones(1, 2))
+        >>> copy_of(layer).last.requires_grad
         False
     """
     reached = reached_from(value for each in model.modules() for value in vars(each).values())

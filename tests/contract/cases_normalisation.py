@@ -151,12 +151,36 @@ def unit_length(net, x):
     return net.b(F.normalize(net.a(x), dim=1))
 
 
+DIVIDED = "divided by its norm"
+
+
+@case(
+    ROWS,
+    lambda: {"a": linear(6, 8), "b": nn.utils.parametrizations.weight_norm(linear(8, 4))},
+    free={"a": 8},
+)
+def weight_norm_of_a_reader(net, x):
+    """The norm of a row is that of what is left of it."""
+    return net.b(net.a(x).sigmoid())
+
+
 @case(
     ROWS,
     lambda: {"a": nn.utils.parametrizations.weight_norm(linear(6, 8)), "b": linear(8, 4)},
+    kept={"a.parametrizations.weight.original0": DIVIDED},
 )
 def weight_norm(net, x):
+    """Where the mask makes 0 / 0."""
     return net.b(net.a(x))
+
+
+@case(
+    IMAGES,
+    lambda: {"v": weight(8, 3, 3, 3), "g": weight(1, 1, 1, 3), "b": conv(8, 4)},
+    free={"v": 8},
+)
+def weight_norm_along_the_last_dim(net, x):
+    return net.b(F.conv2d(x, torch._weight_norm(net.v, net.g, 3)))
 
 
 @case(

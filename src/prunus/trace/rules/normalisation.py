@@ -75,6 +75,22 @@ def group_norm(call: Call) -> Sequence[Dims]:
     return [result, *_statistics(call, [inputs.nodes[0], group])]
 
 
+@rule("_weight_norm_interface")
+def weight_norm(call: Call) -> Sequence[Dims]:
+    """g v / |v|, a norm for each position along one dim."""
+    direction, scale = call.dims("v"), call.dims("g")
+    rank = len(direction.nodes)
+    dim = call.dim(of=rank)
+    call.unify(direction.nodes[dim], scale.nodes[dim])
+    call.freeze(direction.nodes[dim], "a removed unit would be divided by its norm, which is zero")
+    for other, node in enumerate(direction.nodes):
+        if other != dim and not direction.zero[other]:
+            call.mark_inexact(node, OVER)
+    nodes = tuple(node.find() for node in direction.nodes)
+    result = Dims(nodes, tuple(direction.zero[k] and k != dim for k in range(rank)))
+    return [result, *(Dims(scale.nodes, (False,) * rank) for _ in call.outputs[1:])]
+
+
 @rule("renorm")
 def renorm(call: Call) -> Dims:
     """Each slice along a dim is made shorter where its norm is above a limit."""

@@ -34,7 +34,7 @@ class Pruner:
     Args:
         model: Any module that runs eagerly. It is trained by you and masked in place.
         example_inputs: As for `prune`.
-        budget: What the result may cost.
+        budget: What the result may cost; may be left out where the granularity says it.
         schedule: How that is approached; all at once before the first step unless given.
         criterion: A name or an object that scores units.
         granularity: "weight" zeroes single weights; with all others `finish` removes the units.
@@ -78,7 +78,7 @@ class Pruner:
         model: nn.Module,
         example_inputs: Inputs,
         *,
-        budget: Budget,
+        budget: Budget | None = None,
         schedule: Schedule | None = None,
         criterion: str | Criterion = "magnitude",
         granularity: str = "channel",
@@ -101,6 +101,12 @@ class Pruner:
                 model, example_inputs, budget=budget, criterion=criterion,
                 allocation=allocation, granularity=granularity, include=include, exclude=exclude,
             )  # fmt: skip
+        if planner.solver is not None:
+            raise TrainError(
+                f"{planner.solver!r} cannot be used while a model is trained",
+                why="it chooses and solves the weights of a trained model at once",
+                hint=f"train, then prunus.prune(..., criterion={planner.solver!r})",
+            )
         with self._clock("choose"):
             scores = planner.scores(data=data, loss=loss)
             _, groups = planner.choose(scores, data=data, loss=loss)

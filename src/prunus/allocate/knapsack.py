@@ -16,7 +16,8 @@ from prunus.errors import BudgetError
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _CORRECTIONS = 4  # of a program whose answer is over the true costs
-_GAP = 1e-6  # of the optimum, at which the solver stops
+_GAP = 1e-4  # of the optimum, at which the solver stops
+_NODES = 100  # of its search tree, after which it stops with the best so far
 _BONUS = 1e-9  # of the largest score, for each unit: of equal sums the one with more units
 
 
@@ -59,7 +60,7 @@ class Knapsack(Allocator):
     """
 
     levels: int = 64
-    rounds: int = 6
+    rounds: int = 4
     floor: float = 0.0
 
     def __post_init__(self) -> None:
@@ -243,6 +244,6 @@ def _pick_one_of_each(
             LinearConstraint(one_GV, 1, 1),
             LinearConstraint(cost_TV, ub=most_T),
         ],
-        options={"mip_rel_gap": _GAP},
+        options={"mip_rel_gap": _GAP, "node_limit": _NODES},
     )
     return None if found.x is None else np.flatnonzero(found.x > 0.5)

@@ -106,7 +106,7 @@ def rescored(
     scored anew. The weights are as they were at the end.
 
     Raises:
-        TrainError: The schedule cannot do without training.
+        TrainError: The schedule cannot do without training, or a solver without rounds.
 
     Cost: Scoring in each round; in the last all scores at once, 4 bytes a unit.
     """
@@ -115,6 +115,11 @@ def rescored(
             f"{schedule!r} needs a training, and prune does none",
             why="it exchanges weights while they are trained",
             hint="prunus.Pruner(model, example_inputs, schedule=...) in a training loop",
+        )
+    if planner.solver is not None and len(schedule.choices()) > 1:
+        raise TrainError(
+            f"{planner.solver!r} chooses all at once, and {schedule!r} has several rounds",
+            hint="leave out the schedule, or name a criterion",
         )
     before: dict[str, Kept] = {}
     scores = planner.scores(data=data, loss=loss)

@@ -14,6 +14,7 @@ from benchmarks.zoo.network import Inputs, Network, nothing_at_its_default
 from torch import Tensor, nn
 
 import prunus
+from prunus import units
 from prunus.inputs import call, map_tensors, tensors_in
 
 Row = dict[str, Any]
@@ -167,7 +168,7 @@ def held_back(
     A parameter that no cut reaches counts under the reason of each of its dims.
     """
     graph = prunus.trace(model, inputs)
-    groups = prunus.units.groups(graph, "channel")
+    groups = units.groups(graph, "channel")
     sizes = {name: model.get_parameter(name).numel() for name in graph.parameters}
     because = {name: (reasons or {}).get(name, g.frozen_because) for name, g in groups.items()}
     reached = {m.tensor for name, g in groups.items() if not because[name] for m in g.members}

@@ -18,6 +18,7 @@ from benchmarks.zoo.network import Inputs, Network
 from torch import nn
 
 import prunus
+from prunus import units
 from prunus.inputs import call, tensors_in
 
 
@@ -67,7 +68,7 @@ def check(network: Network) -> Row:
 def output_layers(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
     """Return the layers whose units are outputs of the model; the last layer where unknown."""
     try:
-        groups = prunus.units.groups(prunus.trace(model, inputs), "channel")
+        groups = units.groups(prunus.trace(model, inputs), "channel")
     except prunus.PruneError:
         return [m for m in model.modules() if isinstance(m, nn.Linear)][-1:]
     names = {

@@ -169,3 +169,13 @@ def test_rounds_rank_by_when_units_go():
 def test_channels_in_rounds():
     found = flow(resnet(), rounds=20, granularity="channel", inputs=torch.randn(2, 1, 8, 8))
     assert all(share.isfinite().all() and share.max() > 0 for share in found.values())
+
+
+def test_progress_counts_rounds():
+    model, inputs, told = chain(), torch.randn(1, 4), []
+    found = groups(trace(model, inputs), "weight")
+    collect(
+        model, found, [Synflow(rounds=3)], inputs=inputs,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told == [(1, 3), (2, 3), (3, 3)]

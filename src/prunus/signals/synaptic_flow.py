@@ -15,7 +15,7 @@ from prunus.errors import CriterionError
 from prunus.inputs import Inputs, call, device_of, map_tensors, tensors_in, to_device
 from prunus.records import Group
 from prunus.signals.passes import random_state_kept
-from prunus.signals.signal import Request, Signal, Values
+from prunus.signals.signal import Progress, Request, Signal, Values
 from prunus.signals.tensors import MemberTensors, Signals
 
 
@@ -55,7 +55,7 @@ class SynapticFlow:
         (signal,) = request.signals
         with random_state_kept(request.model), torch.inference_mode(mode=False):
             flow = _Flow.of(request)
-            return {signal: _rounds(flow, self.rounds)}
+            return {signal: _rounds(flow, self.rounds, request.progress)}
 
 
 def synaptic_flow(*, rounds: int) -> Signal:
@@ -69,7 +69,7 @@ def synaptic_flow(*, rounds: int) -> Signal:
     )
 
 
-def _rounds(flow: "_Flow", rounds: int) -> dict[str, Tensor]:
+def _rounds(flow: "_Flow", rounds: int, progress: Progress | None) -> dict[str, Tensor]:
     """Return the score of every unit by group name."""
     sizes = [group.size for group in flow.groups.values()]
     total, least = sum(sizes), len(sizes)
@@ -86,6 +86,8 @@ def _rounds(flow: "_Flow", rounds: int) -> dict[str, Tensor]:
             reached = max(reached, highest)
             stays_U &= ~goes_U
             flow.remove(dict(zip(flow.groups, torch.split(goes_U, sizes), strict=True)))
+        if progress is not None:
+            progress(number, rounds)
     return dict(zip(flow.groups, torch.split(score_U, sizes), strict=True))
 
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from prunus.data import checked
 from prunus.inputs import Inputs, call, device_of
-from prunus.modes import mode
+from prunus.modes import eager, mode
 from prunus.solvers.matrices import Layer
+from prunus.trace.restore import as_it_was
 
 See: TypeAlias = Callable[[str, Tensor], None]
 
@@ -58,7 +59,9 @@ def stages(model: nn.Module, inputs: Inputs, layers: Mapping[str, Layer]) -> tup
             order.append([name])
         last[:] = now
 
-    with mode(model, training=False), torch.no_grad(), _hooked(layers, note):
+    evaluating = mode(model, training=False)
+    unchanged = as_it_was(model, buffers=True)
+    with evaluating, unchanged, torch.no_grad(), eager(), _hooked(layers, note):
         call(model, inputs)
     return tuple(Stage(tuple(names), all(calls[n] == 1 for n in names)) for names in order)
 
@@ -100,7 +103,7 @@ def read_batch(
         if once and not unread:
             raise _AllRead
 
-    with _hooked(layers, note), suppress(_AllRead):
+    with _hooked(layers, note), eager(), suppress(_AllRead):
         call(model, inputs)
 
 

@@ -108,3 +108,18 @@ def test_every_criterion_can_be_named(run, net, criterion):
         run, net, "--budget", "units=0.5", "--criterion", criterion, "--data", "net.py:loaders"
     )
     assert record["report"]["after"]["params"] < record["report"]["before"]["params"]
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "sparsegpt"])
+def test_slots_need_no_budget(run, net, criterion):
+    record = pruned(
+        run, net, "--granularity", "2:4", "--criterion", criterion, "--data", "net.py:loaders",
+        "--recover", "1", "--out", "sparse",
+    )  # fmt: skip
+    slots = (load_file("sparse/model.safetensors")["0.weight"] != 0).unflatten(1, (-1, 4)).sum(2)
+    assert (slots <= 2).all()
+    assert record["report"]["provenance"]["granularity"] == "2:4"
+
+
+def test_other_granularities_need_one(refused, net):
+    assert "--budget macs=0.5" in refused("prune", net)

@@ -10,6 +10,7 @@ from collections import UserDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,12 +109,15 @@ def keep(holder: Any) -> Callable[[], None] | None:
 
 
 def _kind_of(value: Any) -> _Kind | None:
-    if type(value) in _ATOMS:
-        return None
+    return _kind_of_class(type(value))  # type: ignore[arg-type] # classes are hashable
+
+
+@lru_cache(maxsize=1024)
+def _kind_of_class(cls: type) -> _Kind | None:
     for base, kind in _KINDS:
-        if isinstance(value, base):
+        if issubclass(cls, base):
             return kind
-    return _OBJECT if _is_plain(value) else None
+    return _OBJECT if _is_plain(cls) else None
 
 
 _ATOMS = frozenset({int, float, bool, str, bytes, type(None)})
@@ -121,12 +125,12 @@ _NOT_PLAIN = (type, nn.Module, Tensor, Enum, BaseException)
 _NOT_OURS = sys.stdlib_module_names | {"torch", "numpy"}
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether `value` belongs to a class of the user's, or to one that only holds data."""
-    if isinstance(value, (SimpleNamespace, Namespace, UserDict)):
+def _is_plain(cls: type) -> bool:
+    """Whether `cls` is a class of the user's, or one that only holds data."""
+    if issubclass(cls, (SimpleNamespace, Namespace, UserDict)):
         return True
-    top = type(value).__module__.partition(".")[0]
-    return top not in _NOT_OURS and not isinstance(value, _NOT_PLAIN)
+    top = cls.__module__.partition(".")[0]
+    return top not in _NOT_OURS and not issubclass(cls, _NOT_PLAIN)
 
 
 def _items(holder: Mapping[Any, Any]) -> dict[str, Any]:
@@ -183,6 +187,9 @@ def _put_attribute(holder: Any, step: str, value: Any) -> Any:
 
 
 def _keep_content(holder: Any) -> Callable[[], None]:
+    if not holder:  # most that modules hold: dicts for hooks
+        clear: Callable[[], None] = holder.clear
+        return clear
     content = dict(holder) if isinstance(holder, dict) else list(holder)
 
     def refill() -> None:

@@ -7,7 +7,7 @@ of themselves. They are ints in every other respect, and survive + - * // so tha
 literal in the user's source.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -168,12 +168,15 @@ def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
     with as_it_was(model):
         tagger = _Tagger()
         for name, module in model.named_modules():
-            tagger.tag(vars(module), name)
+            held = vars(module)
+            own = {step: held[step] for step in held if step not in _OF_EVERY_MODULE}
+            tagger.tag_parts(held, own, name)
         yield tagger.attributes
 
 
 _DEPTH = 5  # of nested holders; what lies deeper belongs to other things than the model
 _MOST_ITEMS = 256  # in a holder of sizes; longer ones are data, such as a vocabulary
+_OF_EVERY_MODULE = vars(nn.Module()).keys()  # its tensors, modules and hooks
 
 
 class _Tagger:
@@ -185,16 +188,20 @@ class _Tagger:
 
     def tag(self, holder: Any, module: str, *above: str) -> Any:
         """Tag what `holder` holds, and return it, or what stands for it where it is a tuple."""
-        if id(holder) in self._seen or len(above) > _DEPTH:
+        parts = parts_of(holder)
+        if id(holder) in self._seen or not 0 < len(parts) <= _MOST_ITEMS or len(above) > _DEPTH:
             return holder
         if not isinstance(holder, tuple):
             self._seen.add(id(holder))
-        parts = parts_of(holder)
-        for step, item in parts.items() if len(parts) <= _MOST_ITEMS else ():
+        return self.tag_parts(holder, parts, module, *above)
+
+    def tag_parts(self, holder: Any, parts: Mapping[str, Any], module: str, *above: str) -> Any:
+        """Tag these parts of `holder`."""
+        for step, item in parts.items():
             if type(item) is int and item > 1:
                 self.attributes.append(Attribute(module, ".".join((*above, step))))
                 holder = put(holder, step, TaggedInt(item, self.attributes[-1]))
-            elif type(item) is not int:
+            else:
                 other = self.tag(item, module, *above, step)
                 holder = holder if other is item else put(holder, step, other)
         return holder

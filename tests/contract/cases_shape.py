@@ -229,3 +229,10 @@ def counted(net, x):
 def divided_by_its_count(net, x):
     y = net.a(x)
     return net.b(y / y.numel())
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def windows_over_a_padded_sequence(net, x):
+    y = F.pad(net.a(x).sigmoid(), (0, 0, 0, -x.shape[1] % 4))
+    windows = y.view(y.shape[0], y.shape[1] // 4, 4, y.shape[2])
+    return net.b(windows.amax(2))

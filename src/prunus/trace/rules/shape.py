@@ -25,7 +25,7 @@ def view(call: Call) -> Dims:
     ]
     nodes, zeros = [], []
     for size in shape:
-        taken, rest = _take(rest, size)
+        taken, rest = _take(call, rest, size)
         nodes.append(product(factor for factor, _ in taken))
         zeros.append(bool(taken) and all(zero for _, zero in taken))
     return Dims(tuple(nodes), tuple(zeros))
@@ -34,7 +34,7 @@ def view(call: Call) -> Dims:
 _Factors = list[tuple[Node, bool]]
 
 
-def _take(rest: _Factors, size: int) -> tuple[_Factors, _Factors]:
+def _take(call: Call, rest: _Factors, size: int) -> tuple[_Factors, _Factors]:
     """Take factors off the front of `rest` until their product is `size`."""
     taken: _Factors = []
     done = 1
@@ -44,11 +44,21 @@ def _take(rest: _Factors, size: int) -> tuple[_Factors, _Factors]:
         if size % (done * factor.size):
             if size % done:
                 raise Mismatch(f"cannot view the dims as one of size {size}")
-            head, tail = split(factor, size // done)
+            head, tail = _split(call, factor, size // done)
             factor, rest = head, [(part, zero) for part in factors(tail)] + rest
         taken.append((factor, zero))
         done *= factor.size
     return taken, rest
+
+
+def _split(call: Call, factor: Node, outer: int) -> tuple[Node, Node]:
+    """Split a factor in two. One whose parts do not allow that is fixed, and no other with it."""
+    try:
+        return split(factor, outer)
+    except Mismatch as mismatch:
+        call.freeze(factor, str(mismatch))
+        why = f"made of parts that do not divide, at {call.location}"
+        return fresh(outer, why), fresh(factor.size // outer, why)
 
 
 @rule("t")

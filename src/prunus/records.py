@@ -135,8 +135,8 @@ class Graph:
         weights: The parameters that are matrices or kernels: what they are multiplied with is
             summed over.
         corrections: What makes up for cuts that are not exact by themselves.
-        on_real_tensors: Whether the model had to be run on real tensors, since it does not run
-            on ones that have only a shape.
+        way: What the model was run on: "hollow" or "fake" tensors, which have only a shape, or
+            "real" ones, where it does not run on those.
     """
 
     axes: Mapping[str, Axis]
@@ -148,7 +148,7 @@ class Graph:
     unreached: tuple[str, ...]
     output_dims: Mapping[str, int]
     weights: frozenset[str] = frozenset()
-    on_real_tensors: bool = False
+    way: str = "hollow"
     corrections: tuple[Correction, ...] = ()
 
 

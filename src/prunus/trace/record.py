@@ -19,8 +19,10 @@ from prunus.inputs import tensors_in
 from prunus.trace import rules as _rules  # noqa: F401 - fills the table of rules
 from prunus.trace.axes import Mismatch, freeze, sizes
 from prunus.trace.call import RULES, Call, Dims, Rule, fixed, is_composite, is_noted
+from prunus.trace.hollow import memory_of
 from prunus.trace.location import user_line
 from prunus.trace.rules.pointwise import pointwise
+from prunus.trace.ways import Execute
 
 # Operators that change no number of a weight.
 LAYOUT = frozenset(
@@ -46,14 +48,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self) -> None:
+    def __init__(self, execute: Execute) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._execute = execute
         self.steps: list[Step] = []
         self.outputs: list[Tensor] = []  # of the model
         # Tensors are kept alive, so that no other can take over an id.
         self._known: dict[int, tuple[Tensor, Dims]] = {}
         # Storage -> the tensors that lie in it.
-        self._inside: defaultdict[int, set[int]] = defaultdict(set)
+        self._inside: defaultdict[object, set[int]] = defaultdict(set)
 
     def dims_of(self, tensor: Tensor) -> Dims:
         """Return what is known of a tensor."""
@@ -71,6 +74,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._inside[_memory(tensor)].add(id(tensor))
         return dims
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first operator imports torch._dynamo, which takes seconds
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, then note it."""
         if isinstance(func, HigherOrderOperator):
@@ -78,7 +85,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if is_composite(func):
             with self:
                 return func.decompose(*args, **(kwargs or {}))
-        result = func(*args, **(kwargs or {}))
+        result = self._execute(func, args, kwargs or {})
         outputs = tuple(tensors_in(result))
         if is_noted(func, outputs):
             with torch._C.DisableTorchFunction():  # sizes that we read are not the user's
@@ -178,11 +185,11 @@ def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[
     return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)
 
 
-def _memory(tensor: Tensor) -> int:
+def _memory(tensor: Tensor) -> object:
     """Return what tensors that lie in the same memory have in common."""
     if tensor.layout is not torch.strided:
         return id(tensor)  # what it is made of has no rules, and so no zeros
-    return int(torch._C._storage_id(tensor))  # type: ignore[attr-defined]
+    return memory_of(tensor)
 
 
 def _written(func: Any, arguments: Mapping[str, Any]) -> list[Tensor]:

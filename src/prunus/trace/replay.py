@@ -5,13 +5,11 @@ is found here, with the user's line, and never in the user's hands.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunus.extents import axes_of, size_kept
@@ -19,7 +17,8 @@ from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.records import Graph, Operator, Value
 from prunus.trace.call import is_composite, is_noted
 from prunus.trace.restore import as_it_was
-from prunus.trace.tracer import quiet, run, stand_in
+from prunus.trace.tracer import quiet, run
+from prunus.trace.ways import WAYS, Way
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Divergence:
 def replay(
     model: nn.Module, inputs: Inputs, graph: Graph, counts: Mapping[str, int]
 ) -> Divergence | None:
-    """Run `model` on fake tensors of the predicted sizes; return where it diverges, if it does.
+    """Run `model` on tensors of the predicted sizes; return where it diverges, if it does.
 
     Args:
         model: The dense model, its size attributes set as the plan says (`shrink.sized`).
@@ -51,20 +50,20 @@ def replay(
 
     Cost: about that of a trace; the model's tensors are not touched.
     """
-    mode = None if graph.on_real_tensors else FakeTensorMode(allow_non_fake_inputs=True)
+    way = WAYS[graph.way]()
     refused = _refused(model, graph, counts)
     if refused is not None:
         return refused
     real = dict(model.named_parameters()) | dict(model.named_buffers())
     tensors = {
-        name: _resized(real[name], value, counts, mode) for name, value in graph.tensors.items()
+        name: _resized(real[name], value, counts, way) for name, value in graph.tensors.items()
     }
-    stand_ins = map_tensors(lambda tensor: stand_in(tensor, mode), inputs)
-    checker = _Checker(graph.operators, counts, compare=mode is not None)
+    stand_ins = map_tensors(way.stand_in, inputs)
+    checker = _Checker(graph.operators, counts, way)
     with ExitStack() as stack:
         stack.enter_context(as_it_was(model))
         stack.enter_context(quiet(model, training=False))
-        stack.enter_context(mode or nullcontext())
+        stack.enter_context(way.around)
         stack.enter_context(checker)
         try:
             run(model, tensors, graph.aliases, stand_ins)
@@ -77,15 +76,9 @@ def replay(
     return checker.found
 
 
-def _resized(
-    tensor: Tensor, value: Value, counts: Mapping[str, int], mode: FakeTensorMode | None
-) -> Tensor:
+def _resized(tensor: Tensor, value: Value, counts: Mapping[str, int], way: Way) -> Tensor:
     shape = _shape_kept(value, counts)
-    if mode is None:
-        return tensor.detach()[tuple(slice(size) for size in shape)].clone()
-    if shape == value.shape:
-        return stand_in(tensor, mode)
-    return FakeTensor(mode, torch.empty(shape, dtype=tensor.dtype, device="meta"), tensor.device)
+    return way.stand_in(tensor) if shape == value.shape else way.resized(tensor, shape)
 
 
 def _shape_kept(value: Value, counts: Mapping[str, int]) -> tuple[int, ...]:
@@ -127,23 +120,26 @@ _LAYOUT = frozenset(
 class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Compares every operator that computes with the one that was traced."""
 
-    def __init__(
-        self, operators: Sequence[Operator], counts: Mapping[str, int], *, compare: bool
-    ) -> None:
+    def __init__(self, operators: Sequence[Operator], counts: Mapping[str, int], way: Way) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._operators = operators
         self._places = [k for k, each in enumerate(operators) if each.name not in _LAYOUT]
         self._counts = counts
-        self._compares = compare
+        self._execute = way.execute
+        self._compares = way.name != "real"
         self._done = 0
         self.found: Divergence | None = None
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first operator imports torch._dynamo, which takes seconds
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator; stop the run where it is not what the plan predicts."""
         if is_composite(func):
             with self:
                 return func.decompose(*args, **(kwargs or {}))
-        result = func(*args, **(kwargs or {}))
+        result = self._execute(func, args, kwargs or {})
         outputs = tuple(tensors_in(result))
         name = func._schema.name.split("::")[1]
         if is_noted(func, outputs) and name not in _LAYOUT:

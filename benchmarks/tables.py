@@ -7,6 +7,7 @@ is replaced by the table that `TABLES[NAME]` makes of benchmarks/results/NAME.js
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from math import log
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -82,11 +83,50 @@ def study(result: Result) -> str:
     )
 
 
+def scoring(result: Result) -> str:
+    """Every criterion: time and memory of scoring two networks, and how they grow with the size."""
+    networks = result["networks"]
+    rows = []
+    for criterion in next(iter(networks.values()))[0]["criteria"]:
+        row, kinds = [f"`{criterion}`"], []
+        for half, whole in networks.values():
+            found = whole["criteria"][criterion]
+            kinds.append(found.get("granularity", "-"))
+            row += [_seconds(found), _extra(found), _growth(half, whole, criterion)]
+        rows.append((row[0], "weights" if "weight" in kinds else "channels", *row[1:]))
+    header = ["criterion", "units"]
+    for name, (_, whole) in networks.items():
+        header += [f"{name}, {whole['params'] / 1e6:.0f} M: time", "extra memory", "growth"]
+    return (
+        f"{markdown(header, rows)}\n\nOne batch: 4 images of 64 x 64 pixels, or 2 x 32 tokens; of "
+        "`synflow` one round. Growth is the power of the number of parameters with which time "
+        "grows: 1 is linear. A dash: the criterion does not apply."
+    )
+
+
+def _seconds(found: Result) -> str:
+    if "longer_than" in found:
+        return f"> {found['longer_than']} s"
+    return f"{found['median_seconds']:.2f} s" if "seconds" in found else "-"
+
+
+def _extra(found: Result) -> str:
+    return f"{found['extra_bytes'] / 1e6:,.0f} MB" if "seconds" in found else "-"
+
+
+def _growth(half: Result, whole: Result, criterion: str) -> str:
+    times = [size["criteria"][criterion].get("median_seconds") for size in (half, whole)]
+    if None in times:
+        return "-"
+    return f"{log(times[1] / times[0]) / log(whole['params'] / half['params']):.1f}"
+
+
 _SHORT = {"same": "same", "not enough data to tell": "open", "worse": "worse"}
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "digits": study,
     "fashion-mnist": study,
+    "scoring": scoring,
     "selection": selection,
 }
 

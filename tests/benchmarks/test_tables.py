@@ -58,3 +58,21 @@ def test_a_row_by_hand() -> None:
         "",
         "42 times faster, with the same zeros.",
     ]
+
+
+def test_a_row_of_scoring_by_hand() -> None:
+    def size(params: int, seconds: float) -> dict[str, object]:
+        timed = {"granularity": "weight", "median_seconds": seconds, "seconds": [seconds]}
+        lamp = {**timed, "extra_bytes": 12_300_000}
+        return {"params": params, "criteria": {"lamp": lamp, "fpgm": {"longer_than": 12}}}
+
+    result = {"networks": {"resnet50": [size(10_000_000, 0.5), size(20_000_000, 1.0)]}}
+
+    lines = TABLES["scoring"](result).splitlines()
+
+    assert lines[:4] == [
+        "| criterion | units | resnet50, 20 M: time | extra memory | growth |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| `lamp` | weights | 1.00 s | 12 MB | 1.0 |",
+        "| `fpgm` | channels | > 12 s | - | - |",
+    ]

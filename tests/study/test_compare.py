@@ -19,6 +19,7 @@ from prunus.allocate import Budget
 from prunus.criteria import Criterion
 from prunus.errors import CriterionError, DataError, StudyError, VerifyError
 from prunus.save import read, read_manifest
+from prunus.schedules import Iterative
 from prunus.study import Study, read_results
 from prunus.study.results import RESULTS
 from prunus.study.strategy import Strategy
@@ -182,6 +183,16 @@ def test_a_penalty_leaves_less_to_be_lost_in_the_cut(tmp_path: Path) -> None:
     assert lasso.accuracy_cut > magnitude.accuracy_cut
     assert lasso.penalty_seconds is not None
     assert magnitude.penalty_seconds is None
+
+
+def test_a_strategy_may_score_in_rounds_and_measure_its_allocation(tmp_path: Path) -> None:
+    rounds = Strategy(name="rounds", criterion="taylor", schedule=Iterative(rounds=2))
+    measured = Strategy(name="measured", allocation="sensitivity")
+
+    study = tiny.study(tmp_path, strategies=[rounds, measured])
+
+    assert tiny.of(study, "rounds").fraction == tiny.of(study, "measured").fraction
+    assert not study.failures
 
 
 # -- the same every time ----------------------------------------------------------------------

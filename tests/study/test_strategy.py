@@ -8,6 +8,7 @@ from prunus.allocate import Uniform
 from prunus.criteria import Criterion
 from prunus.criteria.random import Random
 from prunus.errors import BudgetError, CriterionError, PlanError, StudyError
+from prunus.schedules import Dynamic
 from prunus.signals import GroupTensors
 from prunus.study.strategy import Strategy, chosen, scratch, strategies
 from prunus.train.penalties import PENALTIES, GroupLasso
@@ -107,6 +108,15 @@ def test_a_strategy_is_checked_when_it_is_made(
 
 def test_a_penalised_random_choice_is_no_control() -> None:
     assert Strategy(name="own", criterion="random", penalty=GroupLasso()).kind == "pruned"
+
+
+def test_an_allocation_that_measures_needs_data_too() -> None:
+    assert Strategy(name="own", allocation="sensitivity").needs == ("data", "labels")
+
+
+def test_a_schedule_that_needs_a_training_is_refused() -> None:
+    with pytest.raises(StudyError, match=r"'own' cannot use Dynamic(.|\n)*prunus.Pruner"):
+        Strategy(name="own", granularity="weight", schedule=Dynamic(steps=5))
 
 
 class Custom(Criterion):

@@ -32,10 +32,11 @@ class ScoreMemory:
         planner = self.setting.planner(self.setting.dense, job)
         live = LiveStorages()
         with live:
-            data = self.setting.calibration(job.seed)
-            scores = planner.scores(data=data, loss=self.setting.loss)
+            data, loss = self.setting.calibration(job.seed), self.setting.loss
+            scores = planner.scores(data=data, loss=loss)
             if planner.solver is not None:
-                planner.solved(planner.plan(planner.kept(scores)), data=data)
+                kept = planner.kept(scores, data=data, loss=loss)
+                planner.solved(planner.plan(kept), data=data)
             else:
                 for name in planner.free:
                     for _ in scores.stream(name):

@@ -121,6 +121,7 @@ def _cut(setting: Setting, job: Job, model: nn.Module) -> Pruned:
         criterion=job.strategy.criterion_for(job.seed),
         granularity=job.strategy.granularity,
         allocation=job.strategy.allocation,
+        schedule=job.strategy.schedule,
         data=setting.calibration(job.seed),
         loss=setting.loss,
         include=setting.include,

@@ -11,6 +11,7 @@ from prunus.criteria import Criterion
 from prunus.criteria.random import Random
 from prunus.errors import StudyError, unknown_name
 from prunus.planner import scorer_of
+from prunus.schedules import Schedule
 from prunus.solvers import Solver
 from prunus.train.penalties import L1, L2, GroupLasso, Penalty
 
@@ -27,6 +28,8 @@ class Strategy:
             given that of the run.
         granularity: How the model is cut into units.
         allocation: A name or an object that says how many units each group keeps.
+        schedule: In which rounds units are scored anew before the cut, without training in
+            between; all at once where None.
         penalty: What drives units towards zero before the cut. Its strength is where the steering
             starts; the budget decides where it ends.
         from_scratch: Forget the trained weights: a dense network of the same cost, trained anew.
@@ -36,7 +39,7 @@ class Strategy:
         BudgetError: There is no such allocation.
         PlanError: There is no such granularity.
         StudyError: A part prints as another text in each run of Python, so that a study could not
-            go on.
+            go on; or the schedule cannot do without training.
 
     Example:
         >>> Strategy(name="group lasso", penalty=GroupLasso()).needs
@@ -49,6 +52,7 @@ class Strategy:
     criterion: str | Criterion | Solver = "magnitude"
     granularity: str = "channel"
     allocation: str | Allocator = "uniform"
+    schedule: Schedule | None = None
     penalty: Penalty | None = None
     from_scratch: bool = False
 
@@ -56,8 +60,14 @@ class Strategy:
         scorer_of(self.criterion)
         allocate.get(self.allocation)
         units.spelled(self.granularity)
-        for part in (self.criterion, self.allocation, self.penalty):
+        for part in (self.criterion, self.allocation, self.schedule, self.penalty):
             _check_lasting(self.name, part)
+        if self.schedule is not None and self.schedule.single_weights:
+            raise StudyError(
+                f"strategy '{self.name}' cannot use {self.schedule!r}",
+                why="it exchanges weights while they are trained, and a study cuts trained models",
+                hint="prunus.Pruner(model, example_inputs, schedule=...) in a training loop",
+            )
 
     @property
     def kind(self) -> Kind:
@@ -77,6 +87,7 @@ class Strategy:
             return ("data",)
         signals = criterion.needs
         required = {field for signal in signals for field in signal.requires}
+        required |= {"data", "loss"} if allocate.get(self.allocation).measures else set()
         words = {"data": "data", "loss": "labels"}
         return tuple(word for field, word in words.items() if field in required)
 

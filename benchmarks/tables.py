@@ -121,11 +121,35 @@ def _growth(half: Result, whole: Result, criterion: str) -> str:
     return f"{log(times[1] / times[0]) / log(whole['params'] / half['params']):.1f}"
 
 
+def language(result: Result) -> str:
+    """Half of a transformer's weights to zero: what is left by criterion, over all draws."""
+    figures = [name for name in result["rows"][0] if name != "criterion"]
+    names = dict.fromkeys(row["criterion"] for row in result["rows"])
+    rows = []
+    for criterion in names:
+        of = [row for row in result["rows"] if row["criterion"] == criterion]
+        rows.append((f"`{criterion}`", *(_span([row[name] for row in of]) for name in figures)))
+    table = markdown([f"{result['model']}, 50% to zero", *figures], rows)
+    seeds = result["seeds"]
+    draws = f"Lowest to highest over {seeds} draws of" if seeds > 1 else "One draw of"
+    return (
+        f"{table}\n\n{draws} {result['calibration']} calibration sequences of "
+        f"{result['length']} tokens; {result['test']} test sequences."
+    )
+
+
+def _span(figures: list[float]) -> str:
+    """Return one number, or the lowest and the highest where they differ."""
+    ends = dict.fromkeys(f"{figure:.3g}" for figure in (min(figures), max(figures)))
+    return " - ".join(ends)
+
+
 _SHORT = {"same": "same", "not enough data to tell": "open", "worse": "worse"}
 
 TABLES: dict[str, Callable[[Result], str]] = {
     "digits": study,
     "fashion-mnist": study,
+    "language-minilm": language,
     "scoring": scoring,
     "selection": selection,
 }

@@ -1,6 +1,5 @@
 """Remove the activation functions that matter least, and merge what they stood between."""
 
-import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +20,7 @@ from prunus.modes import mode
 from prunus.records import Agreement, Cost
 from prunus.text import amount, share
 from prunus.trace import trace
+from prunus.trace.restore import copy_of
 from prunus.verify.agreement import agree, outputs_of
 
 
@@ -108,7 +108,7 @@ def linearize(
     scores = _scores(model, inputs, found.free)
     ranked = sorted(scores, key=lambda name: scores[name])[:number]
     removed = tuple(name for name in found.free if name in ranked)
-    result, unmerged = copy.deepcopy(model), copy.deepcopy(model)
+    result, unmerged = copy_of(model), copy_of(model)
     for name in removed:
         affine = _fit(unmerged, inputs, {name: found.free[name]})[name]
         unmerged.set_submodule(name, affine)
@@ -166,7 +166,7 @@ def _fit(
     model: nn.Module, inputs: Sequence[Inputs], layers: Mapping[str, str]
 ) -> Mapping[str, Affine]:
     """Return the best affine map for each activation: name -> name of the layer in front."""
-    twin = copy.deepcopy(model)
+    twin = copy_of(model)
     probes = {}
     for name, layer in layers.items():
         dim = channel_dim(twin.get_submodule(layer))
@@ -193,7 +193,7 @@ def _scores(
     dense = _flat(outputs_of(model, inputs))
     scores = {}
     for name, affine in _fit(model, inputs, layers).items():
-        twin = copy.deepcopy(model)
+        twin = copy_of(model)
         twin.set_submodule(name, affine)
         change = _flat(outputs_of(twin, inputs)) - dense
         scores[name] = float(change.square().sum() / dense.square().sum().clamp_min(1e-30))

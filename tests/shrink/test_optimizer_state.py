@@ -151,3 +151,16 @@ def test_a_schedule_goes_on():
     schedule.step()
 
     assert optimizer.param_groups[0]["lr"] == 0.05
+
+
+def test_a_loss_that_is_still_there_does_not_stop_the_training_in_place():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    x = torch.ones(3, 4)
+    loss = model(x).sum()
+    loss.backward()
+
+    shrink(model, halved(model, x), in_place=True)
+    model(x).sum().backward()
+
+    assert model[0].weight.grad.shape == (4, 4)
+    assert loss.requires_grad

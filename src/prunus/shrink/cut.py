@@ -54,8 +54,7 @@ def shrink(
     affected = {tensors[name]: cut for name, cut in cuts.items()}
     if in_place:
         for tensor, cut in affected.items():
-            tensor.data = cut.apply(tensor.detach())
-            tensor.grad = None
+            _replace(tensor, cut.apply(tensor.detach()))
         result = model
     else:
         # What is in the memo is not copied: no second dense model comes into being.
@@ -97,6 +96,17 @@ def rebind(
             if cut is not None and isinstance(value, Tensor) and cut.fits(value):
                 state[key] = cut.apply(value)
         optimizer.state[counterparts.get(param, param)] = state
+
+
+def _replace(tensor: Tensor, data: Tensor) -> None:
+    """Put `data` of another shape into `tensor`, and forget its gradient."""
+    if tensor.requires_grad:
+        # While anything of an earlier pass is alive, such as its loss, autograd expects gradients
+        # of the old shape. It forgets that where the type changes.
+        other = torch.float16 if tensor.dtype == torch.float32 else torch.float32
+        tensor.data = tensor.detach().new_empty(0, dtype=other)
+    tensor.data = data
+    tensor.grad = None
 
 
 def _correct(model: nn.Module, plan: Plan) -> None:

@@ -59,7 +59,7 @@ class Pruned:
         Raises:
             PlanError: The model was pruned in place, so the dense one is gone.
         """
-        if not self.plan.tensors:
+        if self.plan.zeroes:
             return copy_of(self.model)
         if self.dense is None:
             raise PlanError(
@@ -184,7 +184,7 @@ def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
                 model, planner.inputs, plan, optimizer, in_place=in_place, verify=verify,
                 inexact_because=_inexact(plan, groups),
             )  # fmt: skip
-    kept = plan.counts if plan.tensors else {}
+    kept = {} if plan.zeroes else plan.counts
     report = Report(
         before=before,
         after=count(result, macs=planner.costs.macs(kept)),
@@ -269,7 +269,7 @@ def _cut(
     inexact_because: tuple[str, ...],
 ) -> tuple[nn.Module, Agreement | None]:
     """Apply `plan`; compare with the masked model where shapes change."""
-    if not (verify and plan.tensors):
+    if plan.zeroes or not verify:
         return shrink(model, plan, in_place=in_place, optimizer=optimizer), None
     batches = example_batches(model, inputs)
     with Masked(model, plan):

@@ -7,7 +7,7 @@ from functools import cached_property
 from torch import nn
 
 from prunus import units
-from prunus.cost import CostModel
+from prunus.cost import Costs, cost_model
 from prunus.cost.counted import transient_buffers
 from prunus.errors import PlanError, unknown_name
 from prunus.inputs import Inputs
@@ -53,7 +53,7 @@ class Explanation:
 
     graph: Graph
     groups: Groups
-    costs: CostModel
+    costs: Costs
 
     @property
     def unreached(self) -> tuple[str, ...]:
@@ -122,7 +122,9 @@ class Explanation:
     def __str__(self) -> str:
         lines = []
         for group in self.groups.values():
-            layers = dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members)
+            layers = group.blocks or dict.fromkeys(
+                member.tensor.rpartition(".")[0] for member in group.members
+            )
             state = f"frozen: {group.frozen_because}" if group.frozen_because else "free"
             lines.append(f"{group.name} ({group.size}) {state}")
             lines.append(f"    {', '.join(layers)}")
@@ -155,7 +157,7 @@ def explain(
     """
     graph = trace(model, example_inputs)
     groups = units.groups(graph, granularity, include=include, exclude=exclude)
-    return Explanation(graph, groups, CostModel(graph, transient_buffers(model)))
+    return Explanation(graph, groups, cost_model(graph, groups, transient=transient_buffers(model)))
 
 
 def _verdict(group: Group, dim: int | None) -> str:

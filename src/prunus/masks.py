@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from prunus.errors import PlanError
 from prunus.extents import mask_of
+from prunus.modes import Skipped
 from prunus.records import Plan
 
 
@@ -22,7 +23,7 @@ class Masked:
 
     Every parameter slice of a removed unit is set to zero: what produces it, its bias and norm,
     and what reads it. So nothing of the unit reaches the output, whatever lies between. Buffers
-    are left alone.
+    are left alone. A block that is taken out whole is skipped: it returns what it is given.
 
     Args:
         model: The dense model that the plan was made for.
@@ -47,6 +48,7 @@ class Masked:
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         check_fits(model, plan)
+        self._skipped = Skipped(model, plan.taken_out)
         parameters = dict(model.named_parameters())
         self._removals = [
             (parameters[name], removal)
@@ -84,6 +86,7 @@ class Masked:
     def undo(self) -> None:
         """Put the values back that were there before, and stop holding."""
         self.release()
+        self._skipped.undo()
         with torch.no_grad():
             for (parameter, removal), values in zip(self._removals, self._values, strict=False):
                 removal.restore(parameter, values)
@@ -139,7 +142,7 @@ _Removal = _Slices | _Elements
 def _removals(
     plan: Plan, parameters: dict[str, nn.Parameter]
 ) -> Iterator[tuple[str, list[_Removal]]]:
-    if not plan.tensors:
+    if plan.zeroes:
         for name, kept in plan.kept.items():
             removed = kept.mask().logical_not_().view(parameters[name].shape)
             yield name, [_Elements(removed.to(parameters[name].device))]
@@ -161,7 +164,8 @@ def _removals(
 def check_fits(model: nn.Module, plan: Plan) -> None:
     """Raise PlanError unless `model` has the tensors, of the dense shapes, that `plan` names."""
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    if plan.tensors:
+    _check_blocks(model, plan)
+    if not plan.zeroes:
         wanted = {name: tuple(e.size for e in extents) for name, extents in plan.tensors.items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     else:
@@ -172,6 +176,17 @@ def check_fits(model: nn.Module, plan: Plan) -> None:
             have = f"has shape {found[name]}" if name in found else "does not exist"
             raise PlanError(
                 f"the plan does not fit this model: '{name}' {have}, the plan is for {shape}",
+                why="a plan fits only the dense architecture that it was made for",
+                hint="build the model as it was before pruning",
+            )
+
+
+def _check_blocks(model: nn.Module, plan: Plan) -> None:
+    modules = dict(model.named_modules())
+    for name in (name for names in plan.stacks.values() for name in names):
+        if name not in modules:
+            raise PlanError(
+                f"the plan does not fit this model: there is no module '{name}'",
                 why="a plan fits only the dense architecture that it was made for",
                 hint="build the model as it was before pruning",
             )

@@ -9,7 +9,7 @@ from torch import nn
 
 from prunus import criteria, solvers, units
 from prunus.allocate import Allocator, Budget, Measure, allocate, default, get
-from prunus.cost import CostModel
+from prunus.cost import Costs, cost_model
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
 from prunus.criteria.magnitude import Magnitude
@@ -50,7 +50,7 @@ class Planner:
     inputs: Inputs
     graph: Graph
     groups: Groups
-    costs: CostModel
+    costs: Costs
     budget: Budget
     criterion: Criterion
     allocator: Allocator
@@ -89,7 +89,7 @@ class Planner:
             inputs=inputs,
             graph=graph,
             groups=groups,
-            costs=CostModel(graph, transient_buffers(model)),
+            costs=cost_model(graph, groups, transient=transient_buffers(model)),
             budget=budget,
             criterion=chosen,
             allocator=allocator,
@@ -260,7 +260,10 @@ class Planner:
             for correction in self.graph.corrections
             if structured and axes_of(correction.extent) & kept.keys()
         )
-        return Plan(self.granularity, kept, tensors, attributes, self._provenance(), corrections)
+        stacks = {name: self.groups[name].blocks for name in kept if self.groups[name].blocks}
+        return Plan(
+            self.granularity, kept, tensors, attributes, self._provenance(), corrections, stacks
+        )
 
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:

@@ -118,6 +118,26 @@ class SizeAttribute:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A residual block of a row of them, which can be taken out: it returns what it is given.
+
+    Attributes:
+        stack: Name of the nn.ModuleList or nn.Sequential that holds it.
+        name: Its own in there.
+        ran: Its operators: the first place in `Graph.operators`, and the one behind the last.
+    """
+
+    stack: str
+    name: str
+    ran: tuple[int, int]
+
+    @property
+    def path(self) -> str:
+        """Name of the module in the model."""
+        return f"{self.stack}.{self.name}" if self.stack else self.name
+
+
+@dataclass(frozen=True)
 class Graph:
     """All that a trace learned: every operator that ran, and what each tensor dim is made of.
 
@@ -135,6 +155,7 @@ class Graph:
         weights: The parameters that are matrices or kernels: what they are multiplied with is
             summed over.
         corrections: What makes up for cuts that are not exact by themselves.
+        blocks: The residual blocks that stand in rows.
         way: What the model was run on: "hollow" or "fake" tensors, which have only a shape, or
             "real" ones, where it does not run on those.
     """
@@ -150,6 +171,7 @@ class Graph:
     weights: frozenset[str] = frozenset()
     way: str = "hollow"
     corrections: tuple[Correction, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 # -- units ------------------------------------------------------------------------------------
@@ -190,6 +212,7 @@ class Group:
         inexact_because: See `Axis`; empty where removal is exact.
         frozen_because: Why no unit may be removed, else None.
         corrected: See `Axis`.
+        blocks: Where its units are whole modules, their names, one a unit.
     """
 
     name: str
@@ -199,6 +222,7 @@ class Group:
     inexact_because: tuple[str, ...] = ()
     frozen_because: str | None = None
     corrected: bool = False
+    blocks: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -285,6 +309,7 @@ class Plan:
         attributes: Sizes in the user's Python that follow the cut.
         provenance: How the plan was made: versions, seed, budget, criterion, allocation.
         corrections: What the cut multiplies parameters with.
+        stacks: Per group whose units are whole modules, their names in the dense model.
 
     Example:
         >>> kept = {"fc": Kept.of(torch.tensor([True, False, True, True]))}
@@ -300,6 +325,23 @@ class Plan:
     attributes: tuple[SizeAttribute, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
+    stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def zeroes(self) -> bool:
+        """Whether single weights are set to zero and nothing is removed."""
+        return not (self.tensors or self.stacks)
+
+    @cached_property
+    def taken_out(self) -> tuple[str, ...]:
+        """Names of the modules that are removed, in the dense model."""
+        return tuple(
+            name
+            for group, names in self.stacks.items()
+            if group in self.kept
+            for name, stays in zip(names, self.kept[group].mask().tolist(), strict=True)
+            if not stays
+        )
 
     @cached_property
     def counts(self) -> Mapping[str, int]:

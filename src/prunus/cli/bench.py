@@ -59,7 +59,7 @@ def bench(  # noqa: PLR0913 - what can be typed
     if report is not None:  # which numbers are zero is not known of an architecture
         before = replace(before, nonzero=report["before"]["nonzero"])
     screen.show(
-        tables.costs(before, after, names=("dense", "saved"), smaller=bool(plan.tensors)),
+        tables.costs(before, after, names=("dense", "saved"), smaller=not plan.zeroes),
         "",
         *tables.remarks(plan, after),
         "MACs are those of one item.",

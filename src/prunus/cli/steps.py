@@ -122,7 +122,7 @@ def measured(screen: Screen, pruned: Pruned, inputs: Inputs) -> Pruned:
     report = pruned.report
     after = count(pruned.model, macs=report.after.macs)
     before = report.before
-    if pruned.plan.tensors and pruned.dense is not None:
+    if not pruned.plan.zeroes and pruned.dense is not None:
         with screen.bar("measuring time"):
             dense, small = measure_latencies([pruned.dense, pruned.model], inputs)
         before, after = replace(before, latency=dense), replace(after, latency=small)

@@ -130,7 +130,7 @@ def remarks(plan: Plan, after: Cost) -> Iterator[str]:
     """Yield what a table of costs does not say: what was zeroed only, and how time was measured."""
     if not plan.kept:
         yield "The dense model meets the budget: nothing was removed."
-    elif not plan.tensors:
+    elif plan.zeroes:
         yield (
             "Weights were set to zero, not removed. The tensors keep their sizes, so MACs, bytes "
             "and time stay what they were."
@@ -141,7 +141,8 @@ def remarks(plan: Plan, after: Cost) -> Iterator[str]:
 
 def layers_of(group: Group) -> list[str]:
     """Return the names of the layers that a group has slices in."""
-    return list(dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members))
+    layers = (member.tensor.rpartition(".")[0] for member in group.members)
+    return list(group.blocks or dict.fromkeys(layers))
 
 
 def _short(names: list[str], most: int = 4) -> str:

@@ -64,7 +64,7 @@ def train(
     steps = recipe.epochs * length_hint(data, 0)
     with screen.bar(text, steps or None) as at:
         hooks: list[Hook] = [_Shown(at, text)]
-        if plan is not None and not plan.tensors:
+        if plan is not None and plan.zeroes:
             hooks.append(Held(plan))
         fit(model, data, loss=cross_entropy, recipe=recipe, teacher=teacher, hooks=hooks)
 

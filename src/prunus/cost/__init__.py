@@ -1,11 +1,15 @@
 """What a model costs: counted from its graph or its tensors, and measured by running it."""
 
+from prunus.cost.blocks import BlockCosts, Costs, cost_model
 from prunus.cost.counted import count
 from prunus.cost.measured import measure_latencies, measure_latency, measure_peak_memory
 from prunus.cost.model import CostModel
 
 __all__ = [
+    "BlockCosts",
     "CostModel",
+    "Costs",
+    "cost_model",
     "count",
     "measure_latencies",
     "measure_latency",

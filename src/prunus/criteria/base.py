@@ -115,6 +115,12 @@ def scores(criterion: Criterion, groups: Groups, signals: Signals) -> Scores:
 
     def stream(name: str) -> Iterator[Tensor]:
         group = groups[name]
+        if group.blocks and any(signal.per == "member" for signal in criterion.needs):
+            raise CriterionError(
+                f"{criterion!r} cannot score whole blocks such as '{group.blocks[0]}'",
+                why="it compares weights of one shape; a block is many of many shapes",
+                hint='criterion="block_influence", or criterion="greedy_loss"',
+            )
         size = PIECE if criterion.elementwise else group.size
         for piece in signals.pieces(group, criterion.needs, size=size):
             yield criterion(piece).cpu()

@@ -11,6 +11,7 @@ from prunus.errors import SaveError
 from prunus.records import Plan
 from prunus.save.manifest import Manifest, shapes_of
 from prunus.save.weights import Signature, signature, split_tied
+from prunus.shrink.stacks import dense_names
 from prunus.trace.holders import get_attribute
 
 
@@ -44,7 +45,11 @@ def _stored(model: nn.Module, manifest: Manifest) -> Iterator[str]:
     """Tensors that the file holds, or should hold."""
     tensors, aliases = split_tied(stored_tensors(model))
     found = {name: signature(tensor) for name, tensor in tensors.items()}
-    saved = {name: (row.dtype, row.dense_shape) for name, row in manifest.tensors.items()}
+    plan = manifest.plan
+    dense = dense_names(plan, manifest.tensors)
+    saved = {dense[n]: (row.dtype, row.dense_shape) for n, row in manifest.tensors.items()}
+    gone = tuple(f"{name}." for name in plan.taken_out)
+    found = {name: what for name, what in found.items() if not name.startswith(gone)}
     for name in {**saved, **found}:
         if found.get(name) != saved.get(name):
             yield f"'{name}' is {_show(found, name)} here, {_show(saved, name)} there"

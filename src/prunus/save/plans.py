@@ -90,6 +90,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             }
             for correction in plan.corrections
         ],
+        "stacks": {group: list(names) for group, names in plan.stacks.items()},
     }
 
 
@@ -109,7 +110,11 @@ def plan_from_json(data: Any) -> Plan:
         attributes=tuple(_attribute(item) for item in take(data, "attributes", list)),
         provenance=take(data, "provenance", dict),
         corrections=tuple(_correction(item) for item in take(data, "corrections", list)),
+        stacks={name: _names(names) for name, names in take(data, "stacks", dict).items()},
     )
+    for group, names in plan.stacks.items():
+        if group not in plan.kept or len(names) != plan.kept[group].size:
+            raise altered(f"'{group}' has {len(names)} blocks, and another number of units")
     extents = [extent for dims in plan.tensors.values() for extent in dims]
     extents += [attribute.extent for attribute in plan.attributes]
     extents += [correction.extent for correction in plan.corrections]
@@ -185,6 +190,12 @@ def _attribute(data: Any) -> SizeAttribute:
         attribute=take(data, "attribute", str),
         extent=_extent(data.get("extent")),
     )
+
+
+def _names(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
+        raise altered(f"not the names of blocks: {data!r}"[:80])
+    return tuple(data)
 
 
 def _correction(data: Any) -> Correction:

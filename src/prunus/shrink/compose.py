@@ -35,6 +35,12 @@ def compose(first: Plan, second: Plan) -> Plan:
         >>> plan.counts, prunus.shrink(dense, plan)[0]
         ({'0': 2}, Linear(in_features=4, out_features=2, bias=True))
     """
+    if first.stacks or second.stacks:
+        raise PlanError(
+            "plans that take out whole blocks do not make one",
+            why="the second counts the blocks anew that the first one left",
+            hint="keep both, and shrink with one after the other",
+        )
     _check_follows(first, second)
     kept = {**second.kept, **first.kept}
     for name in first.kept.keys() & second.kept.keys():

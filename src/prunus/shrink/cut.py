@@ -10,6 +10,7 @@ from prunus.extents import mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
 from prunus.shrink.attributes import compute_weights, set_sizes
+from prunus.shrink.stacks import take_out
 from prunus.trace.restore import copy_of
 
 
@@ -64,7 +65,8 @@ def shrink(
     _correct(result, plan)
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
         recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns
-    if not plan.tensors:
+    take_out(result, plan)
+    if plan.zeroes:
         Masked(result, plan)
     compute_weights(result)
     if optimizer is not None:

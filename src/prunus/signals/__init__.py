@@ -6,6 +6,7 @@ from prunus.signals.activations import (
     ACTIVATION_ZEROS,
     RANK,
 )
+from prunus.signals.blocks import INFLUENCE, ORDER
 from prunus.signals.collect import collect
 from prunus.signals.contributions import CONTRIBUTION
 from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
@@ -29,9 +30,11 @@ __all__ = [
     "GRADIENT_PRODUCT",
     "GRADIENT_SQUARE",
     "HESSIAN_GRADIENT",
+    "INFLUENCE",
     "INPUT",
     "INPUT_SQUARE",
     "NORM_SCALE",
+    "ORDER",
     "OUTPUT",
     "RANK",
     "SAMPLE_GRADIENT_SQUARE",

@@ -123,7 +123,7 @@ class Signals:
                 reads=member.reads,
             )
             for position, member in enumerate(group.members)
-            if member.parameter
+            if member.parameter and not group.blocks  # a unit is more than a slice of tensors
         )
         return GroupTensors(
             name=group.name,

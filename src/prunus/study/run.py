@@ -62,7 +62,7 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None, dense_file_bytes
     cost = count(model, macs=report.after.macs)
     dense, small = measure_latencies([setting.dense, model], setting.timed, runs=_TIMED_RUNS)
     folder = None
-    if made.pruned.plan.tensors:
+    if not made.pruned.plan.zeroes:
         folder = keep(made.pruned, job=job, folder=setting.folder, comparison=comparison)
     return Run(
         **setting.aim(job),
@@ -169,6 +169,6 @@ def _recovered(setting: Setting, job: Job, pruned: Pruned, *, trained: int, epoc
         loss=setting.loss,
         recipe=replace(setting.recipe, epochs=epochs),
         teacher=setting.teacher,
-        hooks=[] if pruned.plan.tensors else [_Held(pruned.plan)],
+        hooks=[_Held(pruned.plan)] if pruned.plan.zeroes else [],
         seed=job.seed,
     )

@@ -4,7 +4,7 @@ An axis has the role that its operators give it; nobody has to say which layer i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from prunus.trace.axes import Node, leaves_of
 from prunus.trace.record import Step
@@ -61,7 +61,18 @@ def _of_product(step: Step, weights: Mapping[int, str]) -> Iterator[tuple[Node, 
         yield from _all(step, right, slice(2, None), "head_dim")
 
 
-def _is_residual(step: Step, weights: Mapping[int, str], reads: Mapping[int, int]) -> bool:
+def residual_additions(steps: Iterable[Step], weights: Collection[int]) -> list[int]:
+    """Return the places in `steps` where something is added to what was read on the way."""
+    reads: Counter[int] = Counter()
+    found = []
+    for place, step in enumerate(steps):
+        if step.call.name in _ADDITIONS and _is_residual(step, weights, reads):
+            found.append(place)
+        reads.update(id(tensor) for tensor in step.inputs if tensor is not None)
+    return found
+
+
+def _is_residual(step: Step, weights: Collection[int], reads: Mapping[int, int]) -> bool:
     """Whether two activations of one shape are added, one of which was read on the way before."""
     tensors = step.inputs[:2]
     if len(tensors) < 2 or any(t is None or id(t) in weights for t in tensors):

@@ -15,6 +15,7 @@ from prunus.inputs import Inputs, arguments, map_tensors, tensors_in
 from prunus.modes import eager, flagged, seeded
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
+from prunus.trace.blocks import blocks, watched
 from prunus.trace.call import Dims, fixed
 from prunus.trace.check import check, check_outputs
 from prunus.trace.graph import Sources, build, unreached
@@ -70,7 +71,7 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
         recorder.learn(tensor, fixed(tensor.shape, "model input"))
     watcher = SizeWatcher(recorder)
     with tagged(model) as attributes, way.around, recorder, watcher:
-        with quiet(model, training=False):
+        with quiet(model, training=False), watched(model, recorder) as runs:
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)
         if unreached(recorder.steps, sources):
@@ -79,7 +80,8 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
     _hold_what_is_left_out(recorder, sources)
     settle(watcher.claims)
     graph = build(model, recorder, steps, sources, attributes)
-    return replace(graph, way=way.name)
+    rows = blocks(model, runs, recorder, steps)
+    return replace(graph, way=way.name, blocks=rows)
 
 
 def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:

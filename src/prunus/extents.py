@@ -107,38 +107,26 @@ def positions_of(extent: Extent, axis: str) -> list[Tensor]:
     """Return, for each time that `axis` occurs in `extent`, where its units lie: `index_UK`.
 
     Returns:
-        One int64 tensor (U, K) per occurrence: unit u owns the K positions index_UK[u].
+        One int64 tensor (U, K) per occurrence: unit u owns the K positions index_UK[u],
+        ascending.
 
     Example:
         >>> positions_of(Sum((Leaf(2), Product((Leaf(2, "c"), Leaf(2))))), "c")[0].tolist()
         [[2, 3], [4, 5]]
     """
-    return [_sorted_positions(unit) for unit in _unit_at(extent, axis)]
-
-
-def _sorted_positions(unit_at: Tensor) -> Tensor:
-    """(positions,) unit or -1 -> (U, K) positions of each unit, ascending."""
-    positions = torch.nonzero(unit_at >= 0).flatten()
-    order = torch.argsort(unit_at[positions], stable=True)
-    num_units = int(unit_at.max()) + 1
-    return positions[order].reshape(num_units, -1)
-
-
-def _unit_at(extent: Extent, axis: str) -> list[Tensor]:
-    """For each occurrence of `axis`: the unit that owns each position, -1 where none does."""
     if isinstance(extent, Leaf):
-        return [torch.arange(extent.size)] if extent.axis == axis else []
+        return [torch.arange(extent.size)[:, None]] if extent.axis == axis else []
     found = []
     before = 0 if isinstance(extent, Sum) else 1
     for part in extent.parts:
-        for unit in _unit_at(part, axis):
+        for part_UK in positions_of(part, axis):
             if isinstance(extent, Sum):
-                placed = torch.full((extent.size,), -1)
-                placed[before : before + part.size] = unit
+                found.append(part_UK + before)
             else:
                 inner = extent.size // (before * part.size)
-                placed = unit.repeat(before).repeat_interleave(inner)
-            found.append(placed)
+                outer_BKI = torch.arange(before)[:, None, None] * (part.size * inner)
+                inside_UBKI = part_UK[:, None, :, None] * inner + torch.arange(inner)
+                found.append((outer_BKI + inside_UBKI).flatten(1))
         before = before + part.size if isinstance(extent, Sum) else before * part.size
     return found
 

@@ -1,5 +1,7 @@
 """Where a removed unit does not stay zero, and what writes or picks by index."""
 
+import warnings
+
 import torch
 from models import IMAGES, ROWS, SEQUENCES, VOLUMES, case, conv, linear
 from torch import nn
@@ -48,3 +50,54 @@ def sampled(net, x):
 @case(VOLUMES, lambda: {"a": nn.Conv3d(3, 8, 1), "b": nn.Conv3d(8, 4, 1)}, free={"a": 8})
 def sampled3d(net, x):
     return net.b(F.grid_sample(net.a(x), x.permute(0, 2, 3, 4, 1), align_corners=False))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8)}, kept={"a": "reduces over the units"})
+def written_to_a_given_tensor(net, x):
+    """It gets its shape only then."""
+    result = torch.empty(0, dtype=x.dtype)
+    torch.add(net.a(x).detach(), 1, out=result)
+    return result.sum(1)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "no rule"})
+def sparse_numbers(net, x):
+    y = net.a(x)
+    return net.b(y.to_sparse().to_dense())
+
+
+@case(SEQUENCES, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, free={"a": 8})
+def neighbours_in_a_sparse_graph(net, x):
+    edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    ones = torch.ones(3, dtype=x.dtype)
+    graph = torch.sparse_coo_tensor(edges, ones, (x.shape[1],) * 2, check_invariants=True)
+    return net.b(torch.stack([graph @ tokens for tokens in net.a(x)]))
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "no rule"})
+def nested_numbers(net, x):
+    y = net.a(x)
+    with warnings.catch_warnings(action="ignore"):  # they are a prototype
+        nested = torch.nested.as_nested_tensor([y[:1], y[1:]])
+    return net.b(nested.to_padded_tensor(0.0)[1])
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "inside it is not seen"})
+def functions_as_arguments(net, x):
+    y = net.a(x)
+    return net.b(torch.ops.higher_order.cond(y.sum() > 0, torch.sin, torch.cos, (y,)))
+
+
+@torch.library.custom_op("prunus_tests::relu", mutates_args=())
+def cumulative_relu(x: torch.Tensor) -> torch.Tensor:
+    """Bears the name of an operator of PyTorch, and does another thing."""
+    return x.cumsum(1).relu()
+
+
+cumulative_relu.register_fake(torch.empty_like)
+cumulative_relu.register_autograd(lambda ctx, gradient: gradient)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "no rule"})
+def a_known_name_elsewhere(net, x):
+    return net.b(cumulative_relu(net.a(x)))

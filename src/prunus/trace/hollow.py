@@ -224,6 +224,8 @@ def _asked(
     positional = [_with(waiting, value) for value in args]
     named = {name: _with(waiting, value) for name, value in kwargs.items() if name != "pin_memory"}
     result = function(*positional, **named)
+    if any(tuple(m.shape) != _form_of(t).shape for m, t in zip(metas, tensors, strict=True)):
+        raise Unknowable(f"{function} gives a tensor another shape")  # as with out=
     if function is torch.ops.aten.convolution.default:
         result = result.to(memory_format=_memory_format(*args))
     return _described(result, metas)

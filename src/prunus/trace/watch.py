@@ -56,7 +56,7 @@ class SizeWatcher(TorchFunctionMode):
         if func in _COUNTS:
             return reduce(mul, self._shape(args[0]), 1)
         result = func(*args, **kwargs)
-        handler = HANDLERS.get(func)
+        handler = HANDLERS.get(func) or _OPERATORS.get(str(func))
         if handler is None:
             _numbers_in((*args, *kwargs.values()))
         else:
@@ -276,6 +276,19 @@ def _affine_grid(
     """The number of channels plays no part in it."""
     batch, _, *space = args[1] if len(args) > 1 else kwargs["size"]
     watcher.bind_all((batch, *space), watcher.nodes(result)[:-1])
+
+
+def _deformable(
+    watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any
+) -> None:
+    """torchvision works out its groups from shapes; those of places are fixed by their rule."""
+    *settings, groups, _, _ = args
+    _numbers_in(settings)
+    watcher.bind_groups(groups, watcher.nodes(result)[1])
+
+
+# Operators called by name; they need not be installed.
+_OPERATORS: dict[str, Handler] = {"torchvision.deform_conv2d": _deformable}
 
 
 @handles(Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__len__)

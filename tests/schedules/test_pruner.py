@@ -76,6 +76,20 @@ def test_units_are_removed_at_the_end_and_training_goes_on() -> None:
     assert pruned.masked()(images).shape == pruned.model(images).shape
 
 
+@pytest.mark.parametrize("allocation", ["knapsack", "sensitivity", "lamp", "isomorphic", "erk"])
+@pytest.mark.parametrize("granularity", ["channel", "weight"])
+def test_every_allocation_ends_at_the_budget(allocation: str, granularity: str) -> None:
+    model, images = networks.lenet(), torch.randn(4, 1, 8, 8)
+    budget = Budget(units=0.4)
+    optimizer = sgd(model, lr=0.01)
+    pruner = Pruner(
+        model, images, budget=budget, granularity=granularity, schedule=Cubic(steps=4, every=2),
+        allocation=allocation, optimizer=optimizer, data=[(images, None)],
+    )  # fmt: skip
+    train(model, optimizer, pruner, 4, images)
+    assert 0.4 - 0.01 <= pruner.kept <= 0.4
+
+
 def test_the_share_kept_falls() -> None:
     model = line(*torch.arange(1.0, 101).tolist())
     pruner = Pruner(

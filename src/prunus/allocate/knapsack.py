@@ -81,7 +81,8 @@ class Knapsack(Allocator):
 
     def _answers(self, sack: "_Sack") -> Iterator[dict[str, int]]:
         """Yield choices that meet the budget and leave no room for more."""
-        counts = sack.filled(sack.problem.remove_lowest(within=lambda group: group.name))
+        uniform = sack.problem.remove_lowest(within=lambda group: group.name)
+        counts = sack.filled(sack.clipped(uniform))
         yield counts
         for _ in range(self.rounds):
             chosen = sack.solved(around=counts)
@@ -108,25 +109,41 @@ class _Sack:
 
     @cached_property
     def allowed(self) -> Mapping[str, list[int]]:
-        """Per group all counts that it may keep, ascending."""
-        return {
+        """Per group all counts that it may keep, ascending.
+
+        Units at minus infinity are gone already, so a group cannot keep more than the others.
+        """
+        every = {
             name: [*self.problem.smaller_counts(name), group.size]
             for name, group in self.problem.free.items()
         }
+        there = {name: int((score_U > -np.inf).sum()) for name, score_U in self._scores.items()}
+        return {
+            name: [count for count in counts if count <= there[name]] or counts
+            for name, counts in every.items()
+        }
+
+    @cached_property
+    def _scores(self) -> Mapping[str, Floats]:
+        return {
+            name: np.concatenate(list(self.problem.pieces(name))).astype(np.float64)
+            for name in self.problem.free
+        }
+
+    def clipped(self, counts: Counts) -> dict[str, int]:
+        """Return counts no larger than the groups may keep."""
+        return {name: min(count, self.allowed[name][-1]) for name, count in counts.items()}
 
     @cached_property
     def worth(self) -> Mapping[str, Floats]:
         """Per group (U + 1,): the sum of its highest 0, 1, ... U scores, as shares of the most."""
-        scores = {name: self._positive(name) for name in self.problem.free}
+        largest = float(np.finfo(np.float32).max)
+        scores = {name: score_U.clip(0, largest) for name, score_U in self._scores.items()}
         most = max(float(score_U.max()) for score_U in scores.values()) or 1.0
         return {
             name: np.concatenate([[0.0], np.cumsum(np.sort(score_U)[::-1] / most + _BONUS)])
             for name, score_U in scores.items()
         }
-
-    def _positive(self, name: str) -> Floats:
-        score_U = np.concatenate(list(self.problem.pieces(name))).astype(np.float64)
-        return score_U.clip(0, np.finfo(np.float32).max)
 
     def value(self, counts: Counts) -> float:
         """Return the sum of kept scores."""

@@ -1,6 +1,7 @@
 """A plan is tried on fake tensors before anything is cut."""
 
 import logging
+import math
 
 import pytest
 import torch
@@ -132,3 +133,24 @@ def test_the_cause_is_frozen_and_its_lookalikes_with_it():
     assert lookalikes(trace(model, ROWS), "down") == {"down"}
     result = prune(model, ROWS, budget=Budget(units=0.5))
     assert result.model.each == 2
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda y: y.shape[1:].numel(),
+        lambda y: math.log2(y.shape[1]),
+        lambda y: min(y.shape[1], 60),
+        lambda y: y.stride(0),
+        lambda y: len([0] * y.shape[1]),
+        lambda y: {8: 1.0, 4: 2.0}[y.shape[1]],
+    ],
+)
+def test_a_number_that_follows_a_size_is_found_wherever_it_comes_from(number):
+    def forward(net, x):
+        y = net.a(x).relu()
+        return net.c(net.b(y * number(y)).relu())
+
+    result = prune(Net(forward, {**LAYERS, "c": linear(4, 2)}), ROWS, budget=Budget(units=0.5))
+    assert result.model.a.out_features == 8
+    assert result.model.b.out_features == 2

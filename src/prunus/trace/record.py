@@ -89,7 +89,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = tuple(tensors_in(result))
         if is_noted(func, outputs):
             with torch._C.DisableTorchFunction():  # sizes that we read are not the user's
-                self._note(func, _bound(func, args, kwargs or {}), outputs)
+                self._note(func, bound(func, args, kwargs or {}), outputs)
         return result
 
     def _hold(self, function: HigherOrderOperator, args: Any, kwargs: Any) -> Any:
@@ -179,7 +179,7 @@ def _schema(func: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
     return names, defaults
 
 
-def _bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return all arguments of a call by their name in the schema."""
     names, defaults = _schema(func)
     return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)

@@ -4,18 +4,21 @@ Every operator must run, in the same order, and make the shapes that the plan sa
 is found here, with the user's line, and never in the user's hands.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunus.extents import axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.records import Graph, Operator, Value
 from prunus.trace.call import is_composite, is_noted
+from prunus.trace.record import bound
 from prunus.trace.restore import as_it_was
 from prunus.trace.tracer import quiet, run
 from prunus.trace.ways import WAYS, Way
@@ -59,7 +62,7 @@ def replay(
         name: _resized(real[name], value, counts, way) for name, value in graph.tensors.items()
     }
     stand_ins = map_tensors(way.stand_in, inputs)
-    checker = _Checker(graph.operators, counts, way)
+    checker = _Checker(graph, counts, way)
     with ExitStack() as stack:
         stack.enter_context(as_it_was(model))
         stack.enter_context(quiet(model, training=False))
@@ -120,10 +123,13 @@ _LAYOUT = frozenset(
 class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Compares every operator that computes with the one that was traced."""
 
-    def __init__(self, operators: Sequence[Operator], counts: Mapping[str, int], way: Way) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, graph: Graph, counts: Mapping[str, int], way: Way) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._operators = operators
+        self._operators = operators = graph.operators
         self._places = [k for k, each in enumerate(operators) if each.name not in _LAYOUT]
+        self._inexact = frozenset(n for n, axis in graph.axes.items() if axis.inexact_because)
         self._counts = counts
         self._execute = way.execute
         self._compares = way.name != "real"
@@ -136,6 +142,8 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator; stop the run where it is not what the plan predicts."""
+        if isinstance(func, HigherOrderOperator):
+            return func(*args, **(kwargs or {}))
         if is_composite(func):
             with self:
                 return func.decompose(*args, **(kwargs or {}))
@@ -145,6 +153,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if is_noted(func, outputs) and name not in _LAYOUT:
             if self._compares:
                 self._compare(name, outputs)
+                self._compare_numbers(func, bound(func, args, kwargs or {}))
             self._done += 1
         return result
 
@@ -158,6 +167,18 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if shapes != predicted:
             self.fail(f"makes {_list(shapes)} where the plan predicts {_list(predicted)}")
             raise _Diverged
+
+    def _compare_numbers(self, func: Any, arguments: Mapping[str, Any]) -> None:
+        """A number that follows a size changes what is computed: such a cut is not exact."""
+        due = self._due()
+        if due is None or self._inexact & self._counts.keys() & set(_axes(due)):
+            return
+        kinds = (int, float) if torch.Tag.pointwise in func.tags else (float,)
+        for name, before in due.arguments.items():
+            now = arguments.get(name)
+            if isinstance(before, kinds) and isinstance(now, kinds) and now != before == before:
+                self.fail(f"its argument '{name}' is {now}, which was {before}")
+                raise _Diverged
 
     def finish(self) -> None:
         """The run is over: nothing may be left to do."""

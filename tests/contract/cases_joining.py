@@ -239,3 +239,10 @@ def joined_by_writing(net, x):
     both[:, :half] = net.a(x).sigmoid()
     both[:, half:] = net.b(x)
     return net.c(both), both.sum(1)
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4), "c": linear(12, 2)}, free={"a": 8})
+def joined_without_a_row(net, x):
+    y, none = net.a(x), torch.zeros(0, dtype=x.dtype)
+    empty = torch.cat([net.b(y)[:0], net.a(x)[:0]], 1)
+    return net.b(torch.cat([none, y.flatten()]).view(y.shape)), net.c(empty)

@@ -6,10 +6,10 @@ from prunus.trace.call import Call, Dims, rule
 
 @rule("cat")
 def cat(call: Call) -> Dims:
-    """One after another along a dim; the other dims unify."""
-    parts = [call.dims_of(tensor) for tensor in call["tensors"] if tensor.numel()]
-    if not parts:
-        parts = [call.dims_of(call["tensors"][0])]
+    """One after another along a dim; the other dims unify. A (0,) joins tensors of any rank."""
+    tensors = call["tensors"]
+    parts = [call.dims_of(tensor) for tensor in tensors if tensor.shape != (0,)]
+    parts = parts or [call.dims_of(tensors[0])]
     rank = len(parts[0].nodes)
     joined = call.dim(of=rank)
     nodes, zero = [], []

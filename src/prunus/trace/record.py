@@ -82,7 +82,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operator, then note it."""
         if isinstance(func, HigherOrderOperator):
             return self._hold(func, args, kwargs or {})
-        if is_composite(func):
+        if is_composite(func) and not _any_nested((args, kwargs)):  # these take themselves apart
             with self:
                 return func.decompose(*args, **(kwargs or {}))
         result = self._execute(func, args, kwargs or {})
@@ -128,7 +128,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         try:
             if found is None or not call.outputs:
                 raise Mismatch("prunus has no rule for this operator")
-            if any(tensor.is_nested for tensor in tensors_in((call.outputs, call.arguments))):
+            if _any_nested((call.outputs, call.arguments)):
                 raise Mismatch("prunus has no rules for nested tensors")
             result = found(call)
         except Mismatch as mismatch:
@@ -138,6 +138,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     freeze(node, reason)
             return tuple(_unknown(tensor, reason) for tensor in call.outputs)
         return (result,) if isinstance(result, Dims) else tuple(result)
+
+
+def _any_nested(values: Any) -> bool:
+    return any(tensor.is_nested for tensor in tensors_in(values))
 
 
 def _unknown(tensor: Tensor, reason: str) -> Dims:

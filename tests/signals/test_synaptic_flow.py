@@ -100,7 +100,7 @@ def test_a_flow_that_cannot_be_shared_out(std, words):
     model = chain(depth=50)
     for layer in model[::2]:
         nn.init.normal_(layer.weight, std=std)
-    with pytest.raises(CriterionError, match="synaptic flow cannot be shared out") as caught:
+    with pytest.raises(CriterionError, match="flow of round 1 cannot be shared out") as caught:
         flow(model)
     assert caught.value.why.startswith(words)
 
@@ -179,3 +179,20 @@ def test_progress_counts_rounds():
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
     assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_few_rounds_cannot_cut_the_network_through():
+    """Without care, half of the units of a narrow and a wide layer are all of the narrow one."""
+    model = nn.Sequential(
+        nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 200, bias=False), nn.ReLU(),
+        nn.Linear(200, 3, bias=False), nn.ReLU(), nn.Linear(3, 2, bias=False),
+    )  # fmt: skip
+    for rounds in (2, 3, 5):
+        found = flow(model, rounds=rounds, granularity="channel")
+        assert all((share > 0).all() for share in found.values())
+
+
+def test_weights_that_no_longer_meet_ask_for_more_rounds():
+    with pytest.raises(CriterionError, match="synaptic flow of round 2 cannot") as caught:
+        flow(chain(depth=8, width=60), rounds=2)
+    assert caught.value.hint.startswith("take less away in each round, with more rounds")

@@ -19,7 +19,7 @@ class Synflow(Criterion):
     share is |w| * d flow / d|w|, over the flow. Shares of a layer add up to 1, so that those of a
     layer with few units left are large, and no layer goes before all others are down to one unit.
     That holds only where shares are found anew after a few units went: with `rounds=1`, a layer
-    can be emptied.
+    can be emptied. Where rounds are few, an error may say that nothing flows any more.
 
     All rounds are made when scores are collected, over the groups that may lose units, down to one
     unit per group; units then rank in the order in which they went. So any budget is met by

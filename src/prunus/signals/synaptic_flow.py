@@ -31,8 +31,9 @@ class SynapticFlow:
 
     After each round but the last, the units of least share are taken away, over all groups
     together and the same fraction in each round, so that the last round would leave one unit per
-    group. The score of a unit is its share in the round in which it goes, or that of the last one
-    that went before it where this is larger: so units rank in the order in which they go.
+    group: the best one of each always stays. The score of a unit is its share in the round in
+    which it goes, or that of the last one that went before it where this is larger: so units rank
+    in the order in which they go.
 
     Normalisation would undo all scales. In the copy batch norms keep their scale and lose their
     mean, and layer, group, instance and RMS norms only multiply and add. Softmax and norms of the
@@ -77,11 +78,15 @@ def _rounds(flow: "_Flow", rounds: int, progress: Progress | None) -> dict[str, 
     stays_U = torch.ones(total, dtype=torch.bool)
     reached = 0.0
     for number in range(1, rounds + 1):
-        share_U = torch.cat(list(flow.shares()))
+        share_U = torch.cat(list(flow.shares(number)))
         score_U = torch.where(stays_U, share_U.clamp(min=reached), score_U)
         if number < rounds:
             left = round(total * (least / total) ** (number / rounds))
+            share_U.masked_fill_(~stays_U, -1)
+            best = [share.argmax() for share in torch.split(share_U, sizes)]
             share_U.masked_fill_(~stays_U, torch.inf)
+            for share, place in zip(torch.split(share_U, sizes), best, strict=True):
+                share[place] = torch.inf
             goes_U, highest = _lowest(share_U, int(stays_U.sum()) - left)
             reached = max(reached, highest)
             stays_U &= ~goes_U
@@ -121,15 +126,15 @@ class _Flow:
         inputs = map_tensors(_ones, to_device(request.inputs, device_of(model)))
         return cls(model, inputs, request.groups, parameters)
 
-    def shares(self) -> Iterator[Tensor]:
-        """Yield the share of every unit, float32 (U,) on the CPU, group by group."""
+    def shares(self, number: int) -> Iterator[Tensor]:
+        """Yield the share of every unit in round `number`, float32 (U,) on the CPU, by group."""
         with torch.enable_grad():
             outputs = [t for t in tensors_in(call(self.model, self.inputs)) if t.requires_grad]
             if not outputs:
-                raise _no_flow("the outputs do not depend on any parameter that is scored")
+                raise _no_flow("the outputs do not depend on any parameter that is scored", number)
             flow = torch.stack([output.sum() for output in outputs]).sum()
             if not (torch.isfinite(flow) and flow > 0):
-                raise _no_flow(f"it is {flow.item():.3g}")
+                raise _no_flow(f"it is {flow.item():.3g}", number)
             weights = list(self.parameters.values())
             gradients = torch.autograd.grad(flow, weights, allow_unused=True)
         share = {}
@@ -165,11 +170,14 @@ def _through(members: Sequence[MemberTensors]) -> Tensor:
 _SHARE = Signal(name="share_UF", meaning="share of the flow", per="member", collector=lambda _: {})
 
 
-def _no_flow(why: str) -> CriterionError:
+def _no_flow(why: str, number: int) -> CriterionError:
+    hint = 'use criterion="magnitude", which needs no data either'
+    if number > 1:
+        hint = f"take less away in each round, with more rounds; or {hint}"
     return CriterionError(
-        "the synaptic flow cannot be shared out",
+        f"the synaptic flow of round {number} cannot be shared out",
         why=why + ": it is the sum of the outputs with positive weights and an input of ones",
-        hint='use criterion="magnitude", which needs no data either',
+        hint=hint,
     )
 
 

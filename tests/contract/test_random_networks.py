@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from models import Case, conv, numbers, weight
 from test_rules import backwards, check_contract, replaced  # noqa: F401 - `replaced` is a fixture
@@ -175,6 +175,7 @@ def network(recipe: list[tuple[Callable[..., Made], int]]) -> Case:
 
 @settings(max_examples=40)
 @given(recipe=recipes)
+@example(recipe=[(shuffle, 0), (shuffle, 0)])
 def test_whatever_can_be_pruned_is_masked_equal(recipe):
     check_contract(network(recipe))
 

@@ -56,6 +56,8 @@ def _split(call: Call, factor: Node, outer: int) -> tuple[Node, Node]:
     try:
         return split(factor, outer)
     except Mismatch as mismatch:
+        if factor.size % outer:
+            raise
         call.freeze(factor, str(mismatch))
         why = f"made of parts that do not divide, at {call.location}"
         return fresh(outer, why), fresh(factor.size // outer, why)

@@ -92,7 +92,7 @@ def scoring(result: Result) -> str:
         for half, whole in networks.values():
             found = whole["criteria"][criterion]
             kinds.append(found.get("granularity", "-"))
-            row += [_seconds(found), _extra(found), _growth(half, whole, criterion)]
+            row += [_time(found), _extra(found), _growth(half, whole, criterion)]
         rows.append((row[0], "weights" if "weight" in kinds else "channels", *row[1:]))
     header = ["criterion", "units"]
     for name, (_, whole) in networks.items():
@@ -104,7 +104,7 @@ def scoring(result: Result) -> str:
     )
 
 
-def _seconds(found: Result) -> str:
+def _time(found: Result) -> str:
     if "longer_than" in found:
         return f"> {found['longer_than']} s"
     return f"{found['median_seconds']:.2f} s" if "seconds" in found else "-"

@@ -143,3 +143,43 @@ def test_a_residual_stream_of_a_convolution_net_is_its_width():
     axes = trace(model, torch.randn(1, 3, 8, 8)).axes
     assert axes["stem"].role == "width"
     assert pruned("width", model, torch.randn(2, 3, 8, 8)).model.stem.out_channels == 4
+
+
+class Mixture(nn.Module):
+    """Each token goes to the two experts that its router likes best, as in transformers."""
+
+    def __init__(self):
+        super().__init__()
+        self.experts = 4
+        self.inside, self.outside = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.router = nn.Linear(16, 4)
+        self.up = nn.Parameter(torch.randn(4, 16, 16))
+        self.absent = []
+
+    def forward(self, x):
+        x = self.inside(x)
+        logits = self.router(x)
+        for expert in self.absent:
+            logits = logits.index_fill(1, torch.tensor([expert]), -torch.inf)
+        share, chosen = logits.softmax(-1).topk(2, dim=-1)
+        ranked, order = chosen.reshape(-1).sort()
+        number = torch.histc(ranked.float(), bins=self.experts, min=0, max=self.experts - 1)
+        ends = number.cumsum(0, dtype=torch.int32)
+        made = F.grouped_mm(x[order // 2], self.up, offs=ends).relu()
+        made = made * share.reshape(-1)[order].unsqueeze(1)
+        return self.outside(torch.zeros_like(x).index_add(0, order // 2, made))
+
+
+def test_experts_go_with_their_rows_of_the_router():
+    model, rows = Mixture(), torch.randn(5, 6)
+    result = pruned("expert", model, rows, kept=0.75)
+    assert result.model.up.shape == (3, 16, 16)
+    assert (result.model.router.out_features, result.model.experts) == (3, 3)
+    mask = next(iter(result.plan.kept.values())).mask()
+    model.absent = (~mask).nonzero().flatten().tolist()
+    torch.testing.assert_close(result.model(rows), model(rows))
+
+
+def test_fewer_experts_than_a_token_goes_to_are_refused():
+    with pytest.raises(prunus.errors.BudgetError, match="selected index k out of range"):
+        pruned("expert", Mixture(), torch.randn(5, 6), kept=0.25)

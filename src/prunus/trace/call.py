@@ -28,10 +28,13 @@ class Dims:
         nodes: The extent of each dim.
         zero: Per dim, whether the masked model has zeros in this tensor wherever a removed unit
             of that dim lies. True for parameters; followed along the operators.
+        points_to: Of whole numbers that are places along another dim, such as the experts that a
+            token was sent to, the extent of that dim.
     """
 
     nodes: tuple[Node, ...]
     zero: tuple[bool, ...]
+    points_to: Node | None = None
 
     def replaced(self, dim: int, node: Node, *, zero: bool) -> "Dims":
         """Return these dims with one of them replaced."""

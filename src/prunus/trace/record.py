@@ -6,7 +6,7 @@ sees the Python arguments, and so who supplied each size.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,9 @@ LAYOUT = frozenset(
         "transpose", "unsqueeze", "view",
     }
 )  # fmt: skip
+
+# Those whose first output holds values of their first input, and no others.
+_PASS_VALUES = LAYOUT | {"alias", "detach", "gather", "index", "select", "slice", "sort", "squeeze"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if _draws(call):
             for node in (node for dims in output_dims for node in dims.nodes):
                 call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
+        if call.name in _PASS_VALUES and input_dims and input_dims[0] is not None:
+            first, *others = output_dims
+            output_dims = (replace(first, points_to=input_dims[0].points_to), *others)
         for tensor in _written(func, arguments):
             self._forget_zeros(tensor)
         for tensor, dims in zip(outputs, output_dims, strict=True):

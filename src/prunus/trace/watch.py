@@ -149,6 +149,13 @@ def _size_and_value(
     _numbers_in([value for value in (*args, *kwargs.values()) if value is not sizes[0]])
 
 
+@handles(torch.histc, Tensor.histc)
+def _bins(watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+    bins = args[1] if len(args) > 1 else kwargs.get("bins", 100)
+    watcher.bind(bins, watcher.nodes(result)[0])
+    _numbers_in([*args[2:], *(value for name, value in kwargs.items() if name != "bins")])
+
+
 @handles(torch.zeros, torch.ones, torch.empty, torch.rand, torch.randn)
 def _sizes_alone(
     watcher: SizeWatcher, args: Sequence[Any], kwargs: dict[str, Any], result: Any

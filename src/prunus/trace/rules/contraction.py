@@ -41,7 +41,8 @@ def grouped_product(call: Call) -> Dims:
     if len(right.nodes) != 3:
         raise Mismatch("the matrices are cut out of one by the data")
     if len(left.nodes) == 2:
-        call.freeze(right.nodes[0], "rows are dealt out by number")
+        call.unify(right.nodes[0], call.dims("offs").nodes[0])
+        call.mark_inexact(right.nodes[0], "rows are dealt out by number")
         right = right.picked([1, 2])
     return _matrix_product(call, left, right)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from prunus.trace.axes import fresh
+from prunus.trace.axes import Mismatch, fresh
 from prunus.trace.call import Call, Dims, for_real, rule
 
 PROBES = ((0.75, -1.5, 0.25), (1.5, 0.25), (-0.25, -1.5))
@@ -104,7 +104,17 @@ def topk(call: Call) -> list[Dims]:
     """Pick the largest along a dim: which ones is not known beforehand."""
     inputs = call.dims("self")
     dim = call.dim(of=len(inputs.nodes))
-    call.freeze(inputs.nodes[dim], "picks units by value")
+    call.mark_inexact(inputs.nodes[dim], "picks units by value")
     number = fresh(call.outputs[0].shape[dim], f"number of picked units at {call.location}")
     picked = inputs.replaced(dim, number, zero=False)
-    return [picked, Dims(picked.nodes, (False,) * len(picked.nodes))]
+    places = Dims(picked.nodes, (False,) * len(picked.nodes), points_to=inputs.nodes[dim])
+    return [picked, places]
+
+
+@rule("histc")
+def histogram(call: Call) -> Dims:
+    """Count the places that point to each unit, as tokens per expert; of others just count."""
+    target, bins = call.dims("self").points_to, int(call["bins"])
+    if target is None or target.size != bins:
+        raise Mismatch("counts values")
+    return Dims((target.find(),), (False,))

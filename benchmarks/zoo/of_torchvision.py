@@ -40,7 +40,7 @@ def networks() -> Networks:
         yield entry(name=name, build=build(name), inputs=images(ONE_SIZE.get(name, 64)))
     for name in ("googlenet", "inception_v3"):
         make = build(name, init_weights=False)
-        yield entry(name=name, build=make, inputs=images(75 if name == "inception_v3" else 64))
+        yield entry(name=name, build=make, inputs=images(299 if name == "inception_v3" else 64))
     for name in SEGMENTERS:
         auxiliary = {} if name.startswith("lraspp") else {"aux_loss": True}
         make = build(name, weights_backbone=None, **auxiliary)

@@ -25,8 +25,9 @@ def test_tables_are_up_to_date(page: Path) -> None:
 def test_every_table_has_results_and_a_script(name: str) -> None:
     assert "\n| ---" in TABLES["table"](name)
     result = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    script = result["command"].split()[1]
-    assert (BENCHMARKS.parent / script).exists()
+    _, script, *module = result["command"].split()
+    path = module[0].replace(".", "/") if script == "-m" else script
+    assert (BENCHMARKS.parent / path).exists()
 
 
 def test_what_stands_between_the_markers_is_replaced() -> None:

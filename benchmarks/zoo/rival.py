@@ -38,13 +38,13 @@ def check(network: Network) -> Row:
     began = time.process_time()
     pruner = tp.pruner.MagnitudePruner(
         model,
-        plain(inputs[-1]),
+        inputs[-1],
         importance=tp.importance.GroupMagnitudeImportance(p=2),
         pruning_ratio=0.5,
         global_pruning=False,
         ignored_layers=ignored,
         forward_fn=call,
-        output_transform=first,
+        output_transform=with_gradients,
     )
     pruner.step()
     seconds = time.process_time() - began
@@ -81,12 +81,7 @@ def output_layers(model: nn.Module, inputs: Inputs) -> list[nn.Module]:
     return [model.get_submodule(name) for name in sorted(names)]
 
 
-def plain(inputs: Inputs) -> Any:
-    """Return the inputs as one argument of `forward_fn`."""
-    return inputs
-
-
-def first(output: Any) -> Any:
+def with_gradients(output: Any) -> Any:
     """Return the tensors of an output that carry gradients."""
     return [t for t in tensors_in(output) if t.requires_grad]
 
@@ -105,7 +100,7 @@ def exactness(
             for parameter in tagged.parameters():
                 parameter.copy_(torch.arange(parameter.numel()).view(parameter.shape) + 1)
         graph = tp.DependencyGraph().build_dependency(
-            tagged, plain(batches[-1]), forward_fn=call, output_transform=first
+            tagged, batches[-1], forward_fn=call, output_transform=with_gradients
         )
         graph.load_pruning_history(pruner.pruning_history())
         stayed = dict(tagged.named_parameters())

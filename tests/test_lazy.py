@@ -45,7 +45,13 @@ ORDERS = {
     "the name first": "thing = prunus.{0}; import prunus.{0}; assert prunus.{0} is thing",
     "a module in it first": "import prunus.{0}.{1}; from prunus import {0} as thing",
 }
-MODULE_IN = {"save": "plans", "shrink": "cut", "trace": "axes", "verify": "paired"}
+MODULE_IN = {
+    "picture": "page",
+    "save": "plans",
+    "shrink": "cut",
+    "trace": "axes",
+    "verify": "paired",
+}
 
 
 def test_some_functions_have_the_name_of_a_package():

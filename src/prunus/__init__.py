@@ -18,6 +18,7 @@ if typing.TYPE_CHECKING:
     from prunus.errors import PruneError
     from prunus.explanation import explain
     from prunus.masks import Masked
+    from prunus.picture import picture
     from prunus.pruner import Pruner
     from prunus.records import Plan
     from prunus.recover import reestimate_batch_norm
@@ -53,6 +54,7 @@ __all__ = [
     "load",
     "load_plan",
     "measure_latency",
+    "picture",
     "prune",
     "reestimate_batch_norm",
     "save",
@@ -87,6 +89,7 @@ _lazy.make_lazy(
         "load": "prunus.api",
         "load_plan": "prunus.save",
         "measure_latency": "prunus.cost",
+        "picture": "prunus.picture",
         "prune": "prunus.api",
         "reestimate_batch_norm": "prunus.recover",
         "save": "prunus.api",

@@ -144,6 +144,36 @@ def _span(figures: list[float]) -> str:
     return " - ".join(ends)
 
 
+def tracing(result: Result) -> str:
+    """Trace, score and cut whole models, beside Torch-Pruning; growth and memory."""
+    rows = [
+        (
+            name,
+            f"{each['operators']:,}",
+            *(_seconds(each[side]) for side in ("prunus", "torch_pruning")),
+            f"{result['times_faster'][name]:.1f}x" if name in result["times_faster"] else "-",
+            _seconds(each["prunus_checked"]),
+        )
+        for name, each in result["models"].items()
+    ]
+    header = ["half of every group", "operators", "prunus", "Torch-Pruning", "faster", "checked"]
+    stack, memory = result["stack"], result["memory"]
+    mean = result["geometric_mean"]
+    return (
+        f"{markdown(header, rows)}\n\n"
+        f"{f'Geometric mean {mean:.1f} times faster. ' if mean else ''}"
+        f"A stack of {stack['operators'][-1]:,} operators takes {stack['seconds'][-1]:.1f} s; "
+        f"seconds grow with their number to the power of {stack['exponent']:.2f}. "
+        f"To trace a decoder of {memory['params'] / 1e9:.1f} B parameters on the meta device "
+        f"takes {memory['peak_bytes'] / 1e6:,.0f} MB in all, "
+        f"{memory['extra_bytes'] / 1e6:,.0f} MB of them for the trace."
+    )
+
+
+def _seconds(side: Result) -> str:
+    return f"{side['median']:.2f} s" if "median" in side else "fails"
+
+
 _SHORT = {"same": "same", "not enough data to tell": "open", "worse": "worse"}
 
 TABLES: dict[str, Callable[[Result], str]] = {
@@ -152,6 +182,7 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "language-minilm": language,
     "scoring": scoring,
     "selection": selection,
+    "tracing": tracing,
 }
 
 

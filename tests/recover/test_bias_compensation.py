@@ -90,3 +90,22 @@ def test_a_plan_of_another_model():
         compensate_bias(pruned.model, [ROWS], dense=network(), plan=other.plan)
     with pytest.raises(DataError, match="reads no batch"):
         compensate_bias(pruned.model, [], dense=network(), plan=pruned.plan, batches=0)
+
+
+def test_behind_several_cuts_the_mean_of_the_output_is_the_dense_one():
+    dense = nn.Sequential(
+        nn.Linear(6, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 3)
+    ).double()
+    rows = ROWS.double()
+    pruned, number = compensated(dense, rows, budget=prunus.Budget(units=0.3))
+    assert number == 2
+    torch.testing.assert_close(pruned.model(rows).mean(0), dense(rows).mean(0))
+
+
+def test_after_an_error_all_is_as_before():
+    dense, rows = network(), ROWS.double()
+    pruned = prunus.prune(dense, rows[:2], budget=HALF)
+    before = pruned.model[2].bias.clone()
+    with pytest.raises(DataError, match="already read to its end"):
+        compensate_bias(pruned.model, iter([rows]), dense=dense, plan=pruned.plan)
+    assert torch.equal(pruned.model[2].bias, before)

@@ -20,6 +20,7 @@ from prunus.allocate import (
     Knapsack,
     Problem,
     Sensitivity,
+    Uniform,
     UnifPlus,
 )
 from prunus.allocate.fit import Structured
@@ -164,14 +165,15 @@ def test_lamp_and_a_floor_save_a_layer_that_a_global_ranking_empties() -> None:
     problem = removed(values, Budget(units=100, min_units=1))
     assert Global()(problem)["b"] <= 1
     assert LAMP()(problem)["b"] > 20
-    assert Global(floor=0.2)(problem)["b"] == 20
+    assert Global(floor=0.2)(problem)["b"] == 10  # of the 50 that uniform leaves
 
 
-@pytest.mark.parametrize("kind", [Global, Isomorphic, Knapsack, LAMP])
-def test_a_floor_that_the_budget_forbids_is_refused(kind: type[Allocator]) -> None:
-    problem = removed({"a": [1.0, 2, 3, 4]}, Budget(units=1))
-    with pytest.raises(BudgetError, match=r"units=1 cannot be met.*\n.*at least 2 units"):
-        kind(floor=0.5)(problem)  # type: ignore[call-arg]
+@pytest.mark.parametrize("kind", [Global, Isomorphic, Knapsack, LAMP, Sensitivity])
+@pytest.mark.parametrize("keep", [2, 9, 30])
+def test_a_whole_floor_is_uniform_at_any_budget(kind: type[Allocator], keep: int) -> None:
+    values = {"a": [float(i) for i in range(20)], "b": [1e3] * 20}
+    problem = removed(values, Budget(units=keep), measure=suffers({"a": 1, "b": 30}))
+    assert kind(floor=1.0)(problem) == Uniform()(problem)  # type: ignore[call-arg]
 
 
 def test_a_floor_is_a_share() -> None:
@@ -204,7 +206,7 @@ def test_a_model_that_breaks_is_as_bad_as_it_gets() -> None:
         return float("nan") if "a" in kept else 1e6
 
     problem = removed({"a": EQUAL * 8, "b": EQUAL * 8}, Budget(units=9), measure=measure)
-    assert Sensitivity()(problem) == {"a": 8, "b": 1}
+    assert Sensitivity(floor=0.0)(problem) == {"a": 8, "b": 1}
 
 
 def test_sensitivity_needs_data() -> None:

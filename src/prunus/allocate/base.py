@@ -166,6 +166,17 @@ class Problem(ABC):
             )
         return problem
 
+    def with_floor(self, share: float) -> Self:
+        """Return the problem in which each group keeps a share of what `Uniform` leaves it.
+
+        At every budget there is a choice that meets it, so the floor never stands in the way.
+        """
+        if not share:
+            return self
+        uniform = self.remove_lowest(within=lambda group: group.name)
+        least = {name: ceil(Fraction(str(share)) * count) for name, count in uniform.items()}
+        return replace(self, floors=least)
+
     def compared_by(self, make: Callable[[str, Ascending], Ascending]) -> Self:
         """Return the problem in which other scores stand for those of each group.
 

@@ -19,10 +19,7 @@ class Global(Allocator):
     threshold; Molchanov et al., 2019, arXiv:1906.10771, for channels of all layers in one ranking.
 
     Attributes:
-        floor: The least share of its units that every group keeps.
-
-    Raises:
-        BudgetError: The budget cannot be met with this floor.
+        floor: The least that every group keeps, as a share of what `Uniform` would leave it.
 
     Example: scores (1, 5) and (2, 3) with three units to keep lose the 1.
     """
@@ -34,5 +31,5 @@ class Global(Allocator):
 
     def counts(self, problem: Problem) -> Counts:
         """Return the units kept per group."""
-        held = problem.with_floors(dict.fromkeys(problem.free, self.floor), by=self)
+        held = problem.with_floor(self.floor)
         return held.remove_lowest(within=lambda _: "model")

@@ -23,10 +23,7 @@ class Isomorphic(Allocator):
     operators; here they are what units own in weights and norms, which the operators decide.
 
     Attributes:
-        floor: The least share of its units that every group keeps.
-
-    Raises:
-        BudgetError: The budget cannot be met with this floor.
+        floor: The least that every group keeps, as a share of what `Uniform` would leave it.
 
     Example: kernels with scores (1, 2) and (3, 4) and a matrix with scores (9, 8), half of all to
     keep: of the kernels 3 and 4 stay, of the matrix 9. A global ranking would keep 4, 8 and 9.
@@ -39,7 +36,7 @@ class Isomorphic(Allocator):
 
     def counts(self, problem: Problem) -> Counts:
         """Return the units kept per group."""
-        held = problem.with_floors(dict.fromkeys(problem.free, self.floor), by=self)
+        held = problem.with_floor(self.floor)
         return held.remove_lowest(within=lambda group: structure(group, problem))
 
 

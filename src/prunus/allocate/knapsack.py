@@ -50,10 +50,10 @@ class Knapsack(Allocator):
         levels: Counts of a group that the program may pick from, evenly spread; filling up uses
             all. More take longer.
         rounds: How often costs are made linear.
-        floor: The least share of its units that every group keeps.
+        floor: The least that every group keeps, as a share of what `Uniform` would leave it.
 
     Raises:
-        BudgetError: The budget cannot be met with this floor, or SciPy is missing.
+        BudgetError: A setting means nothing, or SciPy is missing.
 
     Example: one group has scores (5, 4), one (6, 1), and a unit of the second costs twice as much.
     A budget of 3 is best spent on 6 and 5, one of 2 on 5 and 4.
@@ -73,7 +73,7 @@ class Knapsack(Allocator):
 
     def counts(self, problem: Problem) -> Counts:
         """Return the units kept per group."""
-        held = problem.with_floors(dict.fromkeys(problem.free, self.floor), by=self)
+        held = problem.with_floor(self.floor)
         if isinstance(held, Weights):
             return held.remove_lowest(within=lambda _: "model")
         sack = _Sack(held, self.levels)

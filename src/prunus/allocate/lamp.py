@@ -28,10 +28,7 @@ class LAMP(Allocator):
     the original subtracts float32 sums, which cancel.
 
     Attributes:
-        floor: The least share of its units that every group keeps.
-
-    Raises:
-        BudgetError: The budget cannot be met with this floor.
+        floor: The least that every group keeps, as a share of what `Uniform` would leave it.
 
     Example: scores (1, 2) stand at 1/5 and 1, scores (30, 40) at 9/25 and 1: with three units to
     keep the 1 goes, with two to keep the 30.
@@ -44,7 +41,7 @@ class LAMP(Allocator):
 
     def counts(self, problem: Problem) -> Counts:
         """Return the units kept per group."""
-        held = problem.with_floors(dict.fromkeys(problem.free, self.floor), by=self)
+        held = problem.with_floor(self.floor)
         return held.compared_by(_normalised).remove_lowest(within=lambda _: "model")
 
 

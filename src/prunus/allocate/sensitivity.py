@@ -31,6 +31,9 @@ class Sensitivity(Allocator):
     The largest model that meets the budget with all groups at one height of their curves is
     taken: insensitive groups lose most. Scores decide inside a group only.
 
+    A model that is broken cannot get much worse, so curves flatten at strong cuts, and without a
+    floor a layer of the flattest curve would be emptied.
+
     Cost: a pass over the data for each share of each group; read few batches.
 
     Source: Han et al. 2015, arXiv:1506.02626, section 3.1, and Li et al. 2016, arXiv:1608.08710,
@@ -38,18 +41,17 @@ class Sensitivity(Allocator):
 
     Attributes:
         shares: Of its units that a group keeps when it is measured, descending.
-        floor: The least share of its units that every group keeps.
+        floor: The least that every group keeps, as a share of what `Uniform` would leave it.
 
     Raises:
         DataError: There are no data to measure on.
-        BudgetError: The budget cannot be met with this floor.
 
     Example: a group of 8 whose loss rises by 1 when half is gone and one of 8 whose loss rises by
     3: with 10 of 16 to keep, the first keeps about 3 and the second about 7.
     """
 
     shares: tuple[float, ...] = (0.875, 0.75, 0.5, 0.25, 0.125)
-    floor: float = 0.0
+    floor: float = 0.25
 
     measures: ClassVar[bool] = True
 
@@ -66,7 +68,7 @@ class Sensitivity(Allocator):
                 why="it runs the model with one group cut at a time",
                 hint="pass data=loader, and loss= to go by the loss",
             )
-        held = problem.with_floors(dict.fromkeys(problem.free, self.floor), by=self)
+        held = problem.with_floor(self.floor)
         curves = {name: self._curve(problem, name, problem.measure) for name in problem.free}
         heights = held.compared_by(lambda name, score_U: _heights(curves[name], score_U.size))
         return heights.remove_lowest(within=lambda _: "model")

@@ -197,7 +197,8 @@ def bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
 
 def _memory(tensor: Tensor) -> object:
     """Return what tensors that lie in the same memory have in common."""
-    if tensor.layout is not torch.strided:
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # inside vmap or grad
+    if wrapped or tensor.layout is not torch.strided:
         return id(tensor)  # what it is made of has no rules, and so no zeros
     return memory_of(tensor)
 

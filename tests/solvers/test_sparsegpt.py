@@ -181,3 +181,10 @@ def test_a_singular_hessian_without_damping() -> None:
     ones_II = torch.ones(4, 4)
     with pytest.raises(CriterionError, match="cannot be inverted"):
         solve(torch.randn(2, 4), ones_II, damping=0.0)
+
+
+def test_columns_that_matter_little_lose_more() -> None:
+    weight_OI, input_NI = layer(0, 8, 32)
+    input_NI[:, :16] *= 0.01
+    solution = solve(weight_OI, hessian(input_NI), damping=1e-6)
+    assert int(solution.mask_OI[:, :16].sum()) < 0.1 * int(solution.mask_OI[:, 16:].sum())

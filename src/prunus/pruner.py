@@ -21,7 +21,7 @@ from prunus.save import plan_from_json, plan_to_json
 from prunus.schedules import Actions, OneShot, Regrow, Schedule
 from prunus.schedules.exchange import exchanged
 from prunus.schedules.stages import kept_at
-from prunus.train.penalties import Parts, Penalty, owned_by
+from prunus.train.penalties import Parts, Penalty
 
 
 class Pruner:
@@ -112,7 +112,7 @@ class Pruner:
             _, groups = planner.choose(scores, data=data, loss=loss)
         self._planner = replace(planner, groups=groups)
         self._before = count(model, macs=planner.costs.macs({}))
-        self._owned: Mapping[str, Parts] = owned_by(planner.free, model) if penalty else {}
+        self._owned: Mapping[str, Parts] = penalty.owned(model, planner.free) if penalty else {}
         self._last_choice = self.schedule.choices()[-1]
         self._rates = [group["lr"] for group in optimizer.param_groups] if optimizer else []
         self._stays: dict[str, Kept] = {}
@@ -142,8 +142,7 @@ class Pruner:
         so that momentum and Adam's scaling do not distort the penalty.
         """
         penalty = self._penalty_now
-        value = 0.0 if penalty is None else penalty.value(self.model, self._planner.free)
-        return torch.tensor(value)
+        return torch.tensor(0.0 if penalty is None else penalty.total(self._owned))
 
     def step(self) -> None:
         """Call after `optimizer.step()`, before the gradients are cleared.
@@ -207,6 +206,7 @@ class Pruner:
             "rates": self._rates,
             "plan": plan_to_json(stays),
             "remembered": self._remembered,
+            "gates": self._gates(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -230,7 +230,14 @@ class Pruner:
         self.steps, self.clock = int(state["steps"]), int(state["clock"])
         self._rates = list(state["rates"])
         self._remembered = dict(state["remembered"])
+        for name, logit_U in self._gates().items():
+            logit_U.copy_(state["gates"][name])
         self._hold(dict(plan_from_json(state["plan"]).kept))
+
+    def _gates(self) -> dict[str, Tensor]:
+        """Return the logits of the gates that the penalty keeps, by group; mostly none."""
+        gates = {name: parts[0].logit_U for name, parts in self._owned.items()}
+        return {name: logit_U for name, logit_U in gates.items() if logit_U is not None}
 
     def _settings(self) -> dict[str, str]:
         names = ("budget", "criterion", "allocation", "granularity", "schedule")
@@ -331,8 +338,10 @@ class Pruner:
 
     @property
     def _penalty_now(self) -> Penalty | None:
-        """The penalty, until the last units are chosen."""
-        return self._penalty if self.steps < self._last_choice else None
+        """The penalty as it is by now, until the last units are chosen."""
+        if self._penalty is None or self.steps >= self._last_choice:
+            return None
+        return self._penalty.at(self.steps / self._last_choice)
 
 
 def _check_same(mine: Mapping[str, str], given: Mapping[str, str]) -> None:

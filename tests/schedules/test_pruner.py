@@ -8,7 +8,7 @@ import prunus
 from prunus import Budget, Pruner, networks
 from prunus.errors import BudgetError, PlanError, TrainError
 from prunus.schedules import BudgetedRetraining, Cubic, Dynamic, OneShot, Rewind
-from prunus.train.penalties import GroupLasso
+from prunus.train.penalties import GReg1, GroupLasso, HardConcrete
 
 ROWS = torch.ones(2, 4)
 
@@ -126,6 +126,32 @@ def test_the_penalty_works_until_the_cut_and_has_no_gradient() -> None:
 def test_what_goes_by_the_optimizer_asks_for_it(settings: dict[str, object]) -> None:
     with pytest.raises(TrainError, match=r"needs the optimizer(.|\n)*optimizer="):
         of_weights(line(1.0, 2, 3, 4), **settings)
+
+
+def test_a_growing_penalty_grows_until_the_cut() -> None:
+    model = line(4.0, 3, 2, 1)
+    optimizer, penalty = sgd(model, lr=1.0), GReg1(strength=1.0, raises=2)
+    pruner = of_weights(model, optimizer=optimizer, schedule=OneShot(step=2), penalty=penalty)
+    train(model, optimizer, pruner, 2, torch.zeros(1, 4))  # w / (1 + 0.5), then w / (1 + 1)
+    assert model.weight.flatten().tolist() == pytest.approx([4 / 3, 1, 0, 0])
+
+
+def test_gates_are_resumed() -> None:
+    ends = []
+    for stop in (False, True):
+        model = line(4.0, 3, 2, 1)
+        optimizer = sgd(model, lr=0.5)
+        settings = {"schedule": OneShot(step=20), "penalty": HardConcrete(strength=5.0)}
+        pruner = of_weights(model, optimizer=optimizer, **settings)
+        train(model, optimizer, pruner, 4, torch.zeros(1, 4))
+        if stop:
+            state = pruner.state_dict()
+            pruner = of_weights(model, optimizer=optimizer, **settings)
+            pruner.load_state_dict(state)
+        train(model, optimizer, pruner, 4, torch.zeros(1, 4))
+        ends.append(model.weight.detach().clone())
+    assert torch.equal(*ends)
+    assert (ends[0] < line(4.0, 3, 2, 1).weight).all()
 
 
 # -- rewinding, rates -------------------------------------------------------------------------

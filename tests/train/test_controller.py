@@ -11,17 +11,28 @@ from prunus.masks import Masked
 from prunus.records import Kept, Plan
 from prunus.trace import trace
 from prunus.train import Recipe, Step, fit
-from prunus.train.penalties import L1, L2, PENALTIES, Controller, norms_of, owned_by
+from prunus.train.penalties import (
+    L1,
+    L2,
+    PENALTIES,
+    Controller,
+    GReg2,
+    Slimming,
+    norms_of,
+    owned_by,
+)
 from prunus.units import channel, weight
 
 RECIPE = Recipe(epochs=25, lr=0.05, weight_decay=0.0)
 
 
-def network() -> nn.Module:
+def network(*, norm: bool = False) -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3)
-    )
+    layers = [nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3)]
+    if norm:
+        layers[3:3] = [nn.BatchNorm1d(16)]
+        layers[1:1] = [nn.BatchNorm1d(16)]
+    return nn.Sequential(*layers)
 
 
 def batches() -> Batches:
@@ -35,9 +46,9 @@ def groups_of(model: nn.Module, granularity=channel):
     return {name: group for name, group in groups.items() if group.frozen_because is None}
 
 
-def select_for(model: nn.Module, groups, *, keep: float = 0.5):
+def select_for(model: nn.Module, groups, penalty=None, *, keep: float = 0.5):
     """Return what keeps the larger units of each group."""
-    owned = owned_by(groups, model)
+    owned = (penalty or L2()).owned(model, groups)
 
     def select() -> dict[str, Kept]:
         kept = {}
@@ -51,7 +62,7 @@ def select_for(model: nn.Module, groups, *, keep: float = 0.5):
 
 def steered(penalty, model: nn.Module, *, granularity=channel, **settings) -> Controller:
     groups = groups_of(model, granularity)
-    controller = Controller(penalty, groups, select_for(model, groups), **settings)
+    controller = Controller(penalty, groups, select_for(model, groups, penalty), **settings)
     fit(model, batches(), loss=nn.CrossEntropyLoss(), recipe=RECIPE, hooks=[controller])
     return controller
 
@@ -61,21 +72,35 @@ def step(index: int, steps: int = 100) -> Step:
 
 
 each_penalty = pytest.mark.parametrize("kind", PENALTIES.values(), ids=PENALTIES)
+each_penalty_at_its_levels = pytest.mark.parametrize(
+    ("kind", "granularity"),
+    [
+        pytest.param(kind, granularity, id=f"{name}-{granularity.__name__.rpartition('.')[2]}")
+        for name, kind in PENALTIES.items()
+        for granularity in (channel, weight)
+        if not (kind is Slimming and granularity is weight)
+    ],
+)
 
 
-@each_penalty
-@pytest.mark.parametrize("granularity", [channel, weight], ids=["channel", "weight"])
+@each_penalty_at_its_levels
 def test_hardly_anything_is_left_of_the_doomed(kind, granularity):
-    steering = steered(kind(), network(), granularity=granularity).steering()
+    model = network(norm=kind is Slimming)
+    steering = steered(kind(), model, granularity=granularity).steering()
     assert steering.checks[0].share > 0.03
     assert steering.share < 0.002
 
 
 @each_penalty
 def test_a_cut_then_changes_next_to_nothing(kind):
-    model = network()
+    """But for the constants that batch norms with a scale of zero let through."""
+    model = network(norm=kind is Slimming)
     controller = steered(kind(), model)
     inputs = batches().examples.inputs
+    model.eval()
+    if kind is Slimming:
+        for norm in (model[1], model[4]):
+            nn.init.zeros_(norm.bias)
     before = model(inputs).detach()
     kept = controller.select()
     Masked(model, Plan("channel", kept, trace_extents(model)))
@@ -90,7 +115,22 @@ def trace_extents(model):
 @each_penalty
 @pytest.mark.parametrize("strength", [1e-9, 1e-1])
 def test_any_start_will_do(kind, strength):
-    assert steered(kind(strength=strength), network()).steering().share < 0.002
+    model = network(norm=kind is Slimming)
+    assert steered(kind(strength=strength), model).steering().share < 0.002
+
+
+def test_all_units_are_pulled_before_the_doomed_are_told_apart():
+    model = network()
+    groups = groups_of(model, weight)
+    controller = Controller(GReg2(alike=0.5), groups, select_for(model, groups))
+    controller.start(model, torch.optim.SGD(model.parameters()))
+    kept_U = controller.select()["0.weight"].mask()
+    norms = []
+    for index in range(10, 80):
+        controller.after_step(step(index))
+        norms.append(model[0].weight.detach().flatten()[kept_U].norm().item())
+    assert norms[38] < norms[0]  # steps 10 to 48: all
+    assert norms[39] == norms[-1]  # from step 49 on, half of the training: the doomed alone
 
 
 def test_the_share_falls_evenly():

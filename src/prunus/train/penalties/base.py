@@ -5,15 +5,16 @@ Legend: U units of a group, K positions that a unit owns in a dim, D all positio
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from prunus.errors import TrainError
 from prunus.records import Group, Groups
+from prunus.signals.norm_scales import BATCH_NORMS
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,15 @@ class Owned:
         weight: The parameter, changed in place.
         along: The dim that the units lie along, and int64 (U, K), the positions in it that each
             unit owns; None where every number of the parameter is a unit.
+        scales: Whether the parameter is the scale of a batch norm.
+        logit_U: Where units have gates, how far each is open, float32 (U,); changed in place. All
+            that a unit owns shares one gate.
     """
 
     weight: nn.Parameter
     along: tuple[int, Tensor] | None = None
+    scales: bool = False
+    logit_U: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -78,16 +84,19 @@ def owned_by(groups: Groups, model: nn.Module) -> dict[str, Parts]:
         TrainError: A group names a parameter that the model does not have.
     """
     parameters = dict(model.named_parameters())
+    scales = {id(norm.weight) for norm in model.modules() if isinstance(norm, BATCH_NORMS)}
     owned = {}
     for name, group in groups.items():
         if group.frozen_because is None:
-            parts = tuple(_parts(group, parameters))
+            parts = tuple(_parts(group, parameters, scales))
             if parts:
                 owned[name] = parts
     return owned
 
 
-def _parts(group: Group, parameters: Mapping[str, nn.Parameter]) -> Iterator[Owned]:
+def _parts(
+    group: Group, parameters: Mapping[str, nn.Parameter], scales: Container[int]
+) -> Iterator[Owned]:
     index_of = iter(group.index_UK)  # one for each member that has an extent, in their order
     for member in group.members:
         index_UK = None if member.extent is None else next(index_of)
@@ -105,7 +114,8 @@ def _parts(group: Group, parameters: Mapping[str, nn.Parameter]) -> Iterator[Own
             if index_UK is None or member.dim is None:
                 yield Owned(weight)
             else:
-                yield Owned(weight, (member.dim, index_UK.to(weight.device)))
+                along = (member.dim, index_UK.to(weight.device))
+                yield Owned(weight, along, scales=id(weight) in scales)
 
 
 def norms_of(parts: Parts) -> Tensor:
@@ -134,6 +144,9 @@ class Penalty(ABC):
 
     Attributes:
         strength: By which the value is multiplied; 0 changes nothing.
+        proximal: Whether the step is the proximal step of `size` exactly. Others hold something
+            fixed meanwhile, or go down a slope, as their text says.
+        remembers: Whether it keeps something between steps, in what `owned` returns.
 
     Example:
         In a training loop of one's own::
@@ -147,6 +160,8 @@ class Penalty(ABC):
     """
 
     strength: float = 1e-4
+    proximal: ClassVar[bool] = True
+    remembers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength < math.inf:
@@ -155,15 +170,36 @@ class Penalty(ABC):
                 why="strength must be 0 or more",
             )
 
+    def at(self, progress: float) -> "Penalty":
+        """Return the penalty as it is after so much of a training, in [0, 1]: itself, or grown."""
+        return self
+
+    def spare(self, progress: float) -> float:
+        """Return how strongly units that will be kept are penalised too: a fraction, 0 or more."""
+        return 0.0
+
+    def owned(self, model: nn.Module, groups: Groups) -> dict[str, Parts]:
+        """Return, per group that may be pruned, what this penalty acts on: see `owned_by`.
+
+        Raises:
+            TrainError: It cannot act on a group, or a group is of another model.
+        """
+        return owned_by(groups, model)
+
     def apply(self, model: nn.Module, groups: Groups, *, lr: float) -> None:
-        """Take one step in place. Does its own bookkeeping each time: see `step` for a loop."""
-        self.step(owned_by(groups, model), lr=lr)
+        """Take one step in place. Does its own bookkeeping each time: see `step` for a loop.
+
+        Raises:
+            TrainError: The penalty keeps something between steps.
+        """
+        self._check_forgetful()
+        self.step(self.owned(model, groups), lr=lr)
 
     @torch.no_grad()
     def step(
         self, owned: Mapping[str, Parts], *, lr: float, emphasis: Mapping[str, Tensor] | None = None
     ) -> None:
-        """Take one step in place on what `owned_by` returned, which may be kept over a training.
+        """Take one step in place on what `owned` returned, which may be kept over a training.
 
         Args:
             owned: Per group what its units own.
@@ -172,13 +208,33 @@ class Penalty(ABC):
         """
         for name, parts in owned.items():
             factor = 1.0 if emphasis is None else emphasis[name]
+            self.listen(parts, lr)
             self.shrink(parts, lr * self.strength * factor)
 
-    @torch.no_grad()
     def value(self, model: nn.Module, groups: Groups) -> float:
-        """Return the penalty of the model as it is, `strength` included."""
-        sizes = [self.size(parts).item() for parts in owned_by(groups, model).values()]
-        return self.strength * math.fsum(sizes)
+        """Return the penalty of the model as it is, `strength` included.
+
+        Raises:
+            TrainError: The penalty keeps something between steps: see `total`.
+        """
+        self._check_forgetful()
+        return self.total(self.owned(model, groups))
+
+    @torch.no_grad()
+    def total(self, owned: Mapping[str, Parts]) -> float:
+        """Return the penalty of what `owned` returned, `strength` included."""
+        return self.strength * math.fsum(self.size(parts).item() for parts in owned.values())
+
+    def _check_forgetful(self) -> None:
+        if self.remembers:
+            raise TrainError(
+                f"{type(self).__name__} keeps gates between steps, which would be forgotten here",
+                hint="owned = penalty.owned(model, groups) once, then penalty.step(owned, lr=lr) "
+                "after each step, and penalty.total(owned)",
+            )
+
+    def listen(self, parts: Parts, lr: float) -> None:  # noqa: B027 - most have nothing to hear
+        """Take in what the loss asks for, before `shrink`; nothing but where there are gates."""
 
     @abstractmethod
     def size(self, parts: Parts) -> Tensor:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from prunus.errors import TrainError
 from prunus.records import Groups, Kept
 from prunus.train.hooks import Hook, Step
-from prunus.train.penalties.base import Parts, Penalty, norms_of, owned_by
+from prunus.train.penalties.base import Parts, Penalty, norms_of
 
 BEGIN = 0.1  # of all steps: after the usual warm-up of the learning rate
 FINISH = 0.7  # of all steps: the rest trains on with what is left
@@ -121,13 +121,15 @@ class Controller(Hook):
         self._owned: dict[str, Parts] = {}
         self._kept: dict[str, Tensor] = {}
         self._penalty = penalty
+        self._progress = 0.0
         self._checks: list[Check] = []
         self._kept_at_first = 0.0
 
     def start(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Look up what the units own, and forget earlier trainings."""
-        self._owned = owned_by(self.groups, model)
+        self._owned = self.penalty.owned(model, self.groups)
         self._penalty = self.penalty
+        self._progress = 0.0
         self._checks = []
 
     def after_step(self, step: Step) -> None:
@@ -136,6 +138,7 @@ class Controller(Hook):
         every = max(1, step.steps // self.number_of_checks)
         if since < 0 or step.lr == 0:
             return
+        self._progress = (step.index + 1) / step.steps
         if since % every == 0 or not self._checks:
             self._check(step, every)
         self._shrink(step.lr)
@@ -156,7 +159,9 @@ class Controller(Hook):
         share = _share(doomed, kept)
         left = max(FINISH * step.steps - step.index, every)
         wanted = math.log(max(share, _TINY) / self.target) / left
-        if self._checks:
+        if self._checks and self._penalty.spare(self._progress):
+            turn = 1.0  # all units are pulled alike: how fast the share falls says nothing
+        elif self._checks:
             last = self._checks[-1]
             fell = _fall(last.share, share) / (step.index - last.step)
             turn = min(max(_turn(wanted, fell), 1 / LARGEST_TURN), LARGEST_TURN)
@@ -205,10 +210,10 @@ class Controller(Hook):
         return doomed, kept
 
     def _shrink(self, lr: float) -> None:
-        emphasis = {
-            name: torch.where(kept_U, self.spare, 1.0) for name, kept_U in self._kept.items()
-        }
-        self._penalty.step(self._owned, lr=lr, emphasis=emphasis)
+        penalty = self._penalty.at(self._progress)
+        spare = max(self.spare, penalty.spare(self._progress))
+        emphasis = {name: torch.where(kept_U, spare, 1.0) for name, kept_U in self._kept.items()}
+        penalty.step(self._owned, lr=lr, emphasis=emphasis)
 
 
 def _share(doomed: float, kept: float) -> float:

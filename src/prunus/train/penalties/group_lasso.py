@@ -18,6 +18,8 @@ class GroupLasso(Penalty):
     norms and the layers that read it included. So a unit that carries little goes to zero in all
     the places from which a cut would remove it.
 
+    Data: none beyond those of the training.
+
     Cost: two passes over the weights.
 
     Source: Yuan and Lin 2006; for networks Wen et al. 2016, arXiv:1608.03665; over coupled groups

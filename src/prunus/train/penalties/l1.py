@@ -15,6 +15,8 @@ class L1(Penalty):
     so a channel empties only when all its weights do: at weight level it is the same as
     `GroupLasso`, at channel level the weaker of the two.
 
+    Data: none beyond those of the training.
+
     Cost: one pass over the weights.
 
     Source: Tibshirani 1996; the step, ISTA, is Daubechies et al. 2004, arXiv:math/0307152.

@@ -16,6 +16,8 @@ class L2(Penalty):
     units apart is how far the loss pulls each one back, so the doomed units may keep more than
     under the other penalties.
 
+    Data: none beyond those of the training.
+
     Cost: one pass over the weights.
 
     Source: Krogh and Hertz 1991; as pruning by a growing L2, Wang et al. 2021, arXiv:2012.09243,

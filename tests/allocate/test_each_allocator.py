@@ -1,5 +1,6 @@
 """Every allocator with numbers that can be followed by hand."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import isclose, prod
@@ -308,3 +309,9 @@ def test_where_weights_are_zeroed_the_knapsack_is_the_global_ranking() -> None:
 def test_a_knapsack_of_no_levels_means_nothing() -> None:
     with pytest.raises(BudgetError, match="levels must be 2 or more"):
         Knapsack(levels=1)
+
+
+def test_without_scipy_the_knapsack_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    with pytest.raises(BudgetError, match=r"needs SciPy, which is not installed\n.*pip install"):
+        Knapsack()(removed({"a": [1.0, 2, 3]}, Budget(units=2)))

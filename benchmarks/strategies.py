@@ -1,13 +1,16 @@
-"""Compare every criterion, penalty and solver on one budget: python benchmarks/strategies.py digits
+"""Compare every strategy on one budget: python benchmarks/strategies.py digits
 
 One study per data set, weights and channels, three seeds: accuracy right after the cut and after
-recovery, and what choosing costs. Figures go to benchmarks/results/strategies-DATASET.json, from
-where benchmarks/tables.py brings them to the pages of the strategies. What cannot score a
-granularity at all is listed there with the reason. A study that was killed goes on.
+recovery, and what choosing costs. Criteria, penalties and solvers share the allocation that is
+the default of the granularity; the other allocations, and rounds, run with one criterion. Figures
+go to benchmarks/results/strategies-DATASET.json, from where benchmarks/tables.py brings them to
+docs/strategies. What cannot score a granularity is listed there with the reason. A study that was
+killed goes on; one whose strategies have changed starts anew with --afresh.
 """
 
 import argparse
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +19,15 @@ import torch
 from study import HERE, progress, result_of
 from torch import nn
 
-from prunus import Budget, Strategy, criteria
-from prunus.allocate import default
+from prunus import Budget, Strategy, allocate, criteria, solvers, units
 from prunus.demo import Setup, demo, setup_of
 from prunus.errors import PruneError
 from prunus.planner import Planner
+from prunus.schedules import Iterative
+from prunus.study import Study
 from prunus.study.strategy import strategies
 from prunus.train import Recipe
+from prunus.train.penalties import PENALTIES
 
 # The largest cut that leaves something to tell apart: at weight level most survive more.
 BUDGETS = {"channel": [Budget(macs=0.5)], "weight": [Budget(params=0.1)]}
@@ -38,16 +43,35 @@ SETUPS = {
         dense_epochs=10,
     ),
 }
+# Scores that say nothing between layers: every layer loses the same share, as in their papers.
+LOCAL = {"ria", "wanda"}
+# Slimming drives scales to zero, so scales are what is chosen by.
+CHOSEN_BY = {"slimming": "batch_norm_scale"}
+# Penalties of whole units: of single weights the one is L1, and the others need units or norms.
+OF_UNITS = {"group-lasso", "group-sparse", "slimming"}
 
 
 def every(granularity: str) -> Iterator[Strategy]:
-    """Yield what ships with prunus: all criteria, and the penalties that a study runs anyway."""
-    shipped = {strategy.name: strategy for strategy in strategies(granularity)}
+    """Yield what ships with prunus: criteria, solvers, penalties, allocations, rounds."""
+    default = allocate.default(granularity)
+    base = Strategy(name="base", granularity=granularity, allocation=default)
+    zeroes = units.zeroes(granularity)
     for name in criteria.names():
-        yield shipped.pop(name, None) or Strategy(
-            name=name, criterion=name, granularity=granularity, allocation=default(granularity)
-        )
-    yield from shipped.values()
+        allocation = "uniform" if name in LOCAL else default
+        yield replace(base, name=name, criterion=name, allocation=allocation)
+    for name in solvers.names() if zeroes else ():
+        yield replace(base, name=name, criterion=name, allocation="uniform")
+    shipped = {strategy.name: strategy for strategy in strategies(granularity)}
+    for name, penalty in PENALTIES.items():
+        if not (zeroes and name in OF_UNITS):
+            criterion = CHOSEN_BY.get(name, "magnitude")
+            own = replace(base, name=name, criterion=criterion, penalty=penalty())
+            yield shipped.get(name, own)
+    for name in allocate.names():
+        if name != default:
+            yield replace(base, name=f"magnitude, {name}", allocation=name)
+    rounds = Iterative(rounds=5)
+    yield replace(base, name="taylor, 5 rounds", criterion="taylor", schedule=rounds)
 
 
 def refused(strategy: Strategy, setup: Setup) -> str | None:
@@ -64,26 +88,35 @@ def refused(strategy: Strategy, setup: Setup) -> str | None:
             allocation=strategy.allocation,
         )
         data, loss = [(images, labels)], nn.CrossEntropyLoss()
-        planner.choose(planner.scores(data=data, loss=loss))
+        planner.choose(planner.scores(data=data, loss=loss), data=data, loss=loss)
     except PruneError as error:
         return str(error).splitlines()[0]
     return None
 
 
+def unmet(study: Study) -> list[dict[str, str]]:
+    """Return the strategies that no plan let meet the budget, once each."""
+    what = {(one.strategy, one.granularity): one.what for one in study.failures}
+    return [{"strategy": s, "granularity": g, "why": why} for (s, g), why in what.items()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset", nargs="?", default="digits", choices=sorted(SETUPS))
-    name = parser.parse_args().dataset
-    setup = SETUPS[name]
+    parser.add_argument("--afresh", action="store_true", help="forget what an earlier call ran")
+    arguments = parser.parse_args()
+    name, setup = arguments.dataset, SETUPS[arguments.dataset]
+    folder = Path("runs") / f"strategies-{name}"
+    if arguments.afresh and folder.exists():
+        shutil.rmtree(folder)
     reasons = {one: refused(one, setup) for level in BUDGETS for one in every(level)}
     chosen = [strategy for strategy, reason in reasons.items() if reason is None]
-    folder = Path("runs") / f"strategies-{name}"
     found = demo(folder, setup=replace(setup, strategies=chosen), progress=progress)
     result = result_of(found, setup, command=f"python benchmarks/strategies.py {name}")
+    refusals = [(one, reason) for one, reason in reasons.items() if reason is not None]
     result["refused"] = [
-        {"strategy": one.name, "granularity": one.granularity, "why": reason}
-        for one, reason in reasons.items()
-        if reason is not None
+        *({"strategy": s.name, "granularity": s.granularity, "why": why} for s, why in refusals),
+        *unmet(found.study),
     ]
     path = HERE / "results" / f"strategies-{name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

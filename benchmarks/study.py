@@ -33,6 +33,12 @@ def row(runs: list[Run]) -> dict[str, Any]:
         "granularity": first.granularity,
         "budget": first.budget,
         "strategy": first.strategy,
+        "kind": first.kind,
+        "needs": list(first.needs),
+        "seeds": {
+            "accuracy_cut": [r.accuracy_cut for r in runs],
+            "accuracy": [r.accuracy for r in runs],
+        },
         "accuracy_cut": mean([r.accuracy_cut for r in runs]),
         "accuracy": mean([r.accuracy for r in runs]),
         "lower": min(r.comparison["lower"] for r in runs),
@@ -41,6 +47,8 @@ def row(runs: list[Run]) -> dict[str, Any]:
         "nonzero": mean([r.nonzero for r in runs]),
         "macs": mean([r.macs for r in runs]),
         "score_seconds": mean([r.score_seconds for r in runs]),
+        "score_bytes": mean([r.score_bytes for r in runs]),
+        "penalty_seconds": mean([r.penalty_seconds for r in runs]),
         "speed_up": statistics.median(ratios) if ratios else None,
     }
 

@@ -66,6 +66,13 @@ def test_a_random_choice_of_ones_own_is_a_control() -> None:
     assert chosen([own], "channel") == (own, scratch("channel"))
 
 
+def test_shuffled_scores_are_a_second_control_beside_random() -> None:
+    names = [strategy.name for strategy in chosen(["shuffled", "taylor"], "channel")]
+
+    assert names == ["taylor", "random", "shuffled", "scratch"]
+    assert chosen(["shuffled"], "channel")[1].kind == "control"
+
+
 def test_strategies_of_another_granularity_are_left_out() -> None:
     weight = Strategy(name="zeros", granularity="weight", allocation="global")
 

@@ -13,7 +13,7 @@ class Run:
 
     Attributes:
         strategy: Its name.
-        kind: "pruned"; "control" for the random baseline; "scratch" for the small dense network
+        kind: "pruned"; "control" for a choice by chance; "scratch" for the small dense network
             of the same cost, trained from scratch.
         granularity: "channel", "weight", ...
         budget: As `str(Budget)`, "macs=0.5".

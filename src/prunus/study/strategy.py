@@ -9,6 +9,7 @@ from prunus import allocate, criteria, solvers, units
 from prunus.allocate import Allocator
 from prunus.criteria import Criterion
 from prunus.criteria.random import Random
+from prunus.criteria.shuffled import Shuffled
 from prunus.errors import StudyError, unknown_name
 from prunus.planner import scorer_of
 from prunus.schedules import Schedule
@@ -71,11 +72,11 @@ class Strategy:
 
     @property
     def kind(self) -> Kind:
-        """What it is in the comparison: random choices are a control."""
+        """What it is in the comparison: a choice by chance is a control."""
         if self.from_scratch:
             return "scratch"
-        chosen_by_chance = isinstance(scorer_of(self.criterion)[0], Random)
-        return "control" if chosen_by_chance and self.penalty is None else "pruned"
+        by_chance = isinstance(scorer_of(self.criterion)[0], Random | Shuffled)
+        return "control" if by_chance and self.penalty is None else "pruned"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -181,8 +182,9 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
             raise unknown_name("strategy", one, known, StudyError)
         elif one in (*criteria.names(), *solvers.names()):
             picked.append(replace(shipped["magnitude"], name=one, criterion=one))
-    if not any(strategy.kind == "control" for strategy in picked):
+    if not any(strategy.kind == "control" and not _shuffles(strategy) for strategy in picked):
         picked.append(shipped["random"])
+    picked.sort(key=_shuffles)  # what others are compared with is the first control: random
     picked.append(scratch(granularity))
     names = [strategy.name for strategy in picked]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -193,3 +195,8 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
             hint="give each a name of its own",
         )
     return tuple(picked)
+
+
+def _shuffles(strategy: Strategy) -> bool:
+    """Return whether a strategy shuffles the scores of a criterion within each group."""
+    return isinstance(scorer_of(strategy.criterion)[0], Shuffled)

@@ -1,11 +1,14 @@
 """Write the tables of the benchmarks into the pages that show them: python benchmarks/tables.py
 
 A page says where: `<!-- benchmark:NAME -->` ... `<!-- /benchmark:NAME -->`. What stands between
-is replaced by the table that `TABLES[NAME]` makes of benchmarks/results/NAME.json.
+is replaced by the table that `TABLES[NAME]` makes of benchmarks/results/NAME.json. The pages of
+docs/strategies have tables over all data sets of benchmarks/strategies.py that were measured:
+`<!-- benchmark:NAME ARGUMENT -->` by `GUIDE[NAME]`.
 """
 
 import json
 import re
+import runpy
 from collections.abc import Callable, Iterable, Iterator
 from math import log
 from pathlib import Path
@@ -16,7 +19,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 Result: TypeAlias = dict[str, Any]
 MARKED = re.compile(
-    r"(?P<begin><!-- benchmark:(?P<name>[\w-]+) -->\n).*?(?P<end><!-- /benchmark:(?P=name) -->)",
+    r"(?P<begin><!-- benchmark:(?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n).*?"
+    r"(?P<end><!-- /benchmark:(?P=name) -->)",
     re.DOTALL,
 )
 
@@ -83,6 +87,29 @@ def study(result: Result) -> str:
     )
 
 
+def language(result: Result) -> str:
+    """Half of a transformer's weights to zero: what is left by criterion, over all draws."""
+    figures = [name for name in result["rows"][0] if name != "criterion"]
+    names = dict.fromkeys(row["criterion"] for row in result["rows"])
+    rows = []
+    for criterion in names:
+        of = [row for row in result["rows"] if row["criterion"] == criterion]
+        rows.append((f"`{criterion}`", *(_span([row[name] for row in of]) for name in figures)))
+    table = markdown([f"{result['model']}, 50% to zero", *figures], rows)
+    seeds = result["seeds"]
+    draws = f"Lowest to highest over {seeds} draws of" if seeds > 1 else "One draw of"
+    return (
+        f"{table}\n\n{draws} {result['calibration']} calibration sequences of "
+        f"{result['length']} tokens; {result['test']} test sequences."
+    )
+
+
+def _span(figures: list[float]) -> str:
+    """Return one number, or the lowest and the highest where they differ."""
+    ends = dict.fromkeys(f"{figure:.3g}" for figure in (min(figures), max(figures)))
+    return " - ".join(ends)
+
+
 def scoring(result: Result) -> str:
     """Every criterion: time and memory of scoring two networks, and how they grow with the size."""
     networks = result["networks"]
@@ -121,29 +148,6 @@ def _growth(half: Result, whole: Result, criterion: str) -> str:
     return f"{log(times[1] / times[0]) / log(whole['params'] / half['params']):.1f}"
 
 
-def language(result: Result) -> str:
-    """Half of a transformer's weights to zero: what is left by criterion, over all draws."""
-    figures = [name for name in result["rows"][0] if name != "criterion"]
-    names = dict.fromkeys(row["criterion"] for row in result["rows"])
-    rows = []
-    for criterion in names:
-        of = [row for row in result["rows"] if row["criterion"] == criterion]
-        rows.append((f"`{criterion}`", *(_span([row[name] for row in of]) for name in figures)))
-    table = markdown([f"{result['model']}, 50% to zero", *figures], rows)
-    seeds = result["seeds"]
-    draws = f"Lowest to highest over {seeds} draws of" if seeds > 1 else "One draw of"
-    return (
-        f"{table}\n\n{draws} {result['calibration']} calibration sequences of "
-        f"{result['length']} tokens; {result['test']} test sequences."
-    )
-
-
-def _span(figures: list[float]) -> str:
-    """Return one number, or the lowest and the highest where they differ."""
-    ends = dict.fromkeys(f"{figure:.3g}" for figure in (min(figures), max(figures)))
-    return " - ".join(ends)
-
-
 def tracing(result: Result) -> str:
     """Trace, score and cut whole models, beside Torch-Pruning; growth and memory."""
     rows = [
@@ -176,6 +180,12 @@ def _seconds(side: Result) -> str:
 
 _SHORT = {"same": "same", "not enough data to tell": "open", "worse": "worse"}
 
+
+def zoo(result: Result) -> str:
+    """The support matrix."""
+    return str(runpy.run_path(str(ROOT / "benchmarks" / "zoo" / "table.py"))["matrix"](result))
+
+
 TABLES: dict[str, Callable[[Result], str]] = {
     "digits": study,
     "fashion-mnist": study,
@@ -183,21 +193,185 @@ TABLES: dict[str, Callable[[Result], str]] = {
     "scoring": scoring,
     "selection": selection,
     "tracing": tracing,
+    "zoo": zoo,
+}
+
+
+# -- the guide of strategies: tables over all data sets that were measured --------------------
+
+STUDIES = {"strategies-digits": "digits", "strategies-fashion-mnist": "Fashion-MNIST"}
+LEVELS = {"channel": "channels", "weight": "weights"}
+Row: TypeAlias = dict[str, Any]
+Studies: TypeAlias = dict[str, Result]  # by data set
+
+
+def studies() -> Studies:
+    """Return the results of benchmarks/strategies.py; a data set not measured is left out."""
+    paths = {dataset: RESULTS / f"{name}.json" for name, dataset in STUDIES.items()}
+    return {
+        dataset: json.loads(path.read_text(encoding="utf-8"))
+        for dataset, path in paths.items()
+        if path.exists()
+    }
+
+
+def places(found: Studies) -> Iterator[tuple[str, dict[str, Row]]]:
+    """Yield each data set and granularity as text, with its rows by strategy."""
+    for dataset, result in found.items():
+        for level, word in LEVELS.items():
+            rows = {r["strategy"]: r for r in result["rows"] if r["granularity"] == level}
+            budget = next(row["budget"] for row in rows.values())
+            yield f"{dataset}, {word}, {budget}", rows
+
+
+def strategy(found: Studies, name: str) -> str:
+    """One strategy beside magnitude with the same allocation and a random choice."""
+    lines = []
+    for place, rows in places(found):
+        if name in rows:
+            own, rivals = rows[name], (_magnitude(rows, rows[name]), rows["random"])
+            lines.append((
+                f"{place}, {own['allocation']}",
+                *(_percent(row["accuracy_cut"]) for row in (own, *rivals)),
+                *(_percent(row["accuracy"]) for row in (own, *rivals)),
+                _verdicts(own),
+                _scoring_time(own),
+            ))
+    beside = ["magnitude", "random"]
+    header = [
+        "kept", "after the cut", *beside, "after recovery", *beside, "verdicts", "scoring"
+    ]  # fmt: skip
+    table = [f"{markdown(header, lines)}\n\n{_how(found)}"] if lines else []
+    return "\n\n".join([*table, *_refusals(found, name)])
+
+
+def family(found: Studies, name: str) -> str:
+    """A strategy and what differs from it in one thing: those named "NAME, ..."."""
+    lines = [
+        (
+            f"{place}: {row['strategy']}{'' if ',' in each else ', ' + row['allocation']}",
+            _percent(row["accuracy_cut"]),
+            _percent(row["accuracy"]),
+            _verdicts(row),
+            _scoring_time(row),
+        )
+        for place, rows in places(found)
+        for each, row in rows.items()
+        if each == name or each.startswith(f"{name}, ")
+    ]
+    header = ["kept", "after the cut", "after recovery", "verdicts", "scoring"]
+    return f"{markdown(header, lines)}\n\n{_how(found)}"
+
+
+def overview(found: Studies, _: None) -> str:
+    """Every strategy: what it needs, and accuracy after the cut and after recovery everywhere."""
+    tables = list(places(found))
+    names = dict.fromkeys(name for _, rows in tables for name in rows)
+    lines = []
+    for name in names:
+        rows = [rows.get(name) for _, rows in tables]
+        known = [row for row in rows if row]
+        lines.append((
+            f"[{name}]({_page(name)}.md)",
+            ", ".join(known[0]["needs"]) or "weights",
+            _scoring_time(max(known, key=lambda row: row["score_seconds"] or 0)),
+            *(_before_and_after(row) for row in rows),
+        ))
+    header = ["strategy", "needs", "scoring, at most", *(place for place, _ in tables)]
+    made = "\n\n".join(f"{dataset}: {made_by(result)}" for dataset, result in found.items())
+    return f"{markdown(header, lines)}\n\n{_how(found)}\n\n{made}"
+
+
+def plots(found: Studies, folder: str) -> str:
+    """The pictures of benchmarks/plots.py, which are in `folder` as seen from the page."""
+    return "\n\n".join(f"![{dataset}]({folder}/{picture(dataset)})" for dataset in found)
+
+
+def picture(dataset: str) -> str:
+    """Return the name of the file of a data set's plot."""
+    return f"{dataset.lower()}.svg"
+
+
+def _page(name: str) -> str:
+    """Return the page of a strategy: allocations and schedules share one each."""
+    if name.startswith("magnitude, "):
+        return "allocations"
+    return "schedules" if "," in name else "random" if name == "scratch" else name
+
+
+def _magnitude(rows: dict[str, Row], own: Row) -> Row:
+    allocation = own["allocation"]
+    named = rows.get(f"magnitude, {allocation}", rows["magnitude"])
+    return rows["magnitude"] if rows["magnitude"]["allocation"] == allocation else named
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
+
+
+def _before_and_after(row: Row | None) -> str:
+    if row is None:
+        return "-"
+    return f"{_percent(row['accuracy_cut'])} → {_percent(row['accuracy'])}"
+
+
+def _verdicts(row: Row) -> str:
+    counts = {word: row["verdicts"].count(verdict) for verdict, word in _SHORT.items()}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+
+
+def _scoring_time(row: Row) -> str:
+    return f"{row['score_seconds']:.2f} s" if row["score_seconds"] is not None else "-"
+
+
+def _how(found: Studies) -> str:
+    """Return what the figures of a table are."""
+    sets = [
+        f"{dataset} (dense {_percent(result['dense']['accuracy'])}, {result['items']:,} test "
+        f"images, margin {result['margin']:.0%})"
+        for dataset, result in found.items()
+    ]
+    seeds = len(next(iter(found.values()))["seeds"])
+    return f"Means over {seeds} seeds: {'; '.join(sets)}."
+
+
+def _refusals(found: Studies, name: str) -> Iterator[str]:
+    """Yield why a strategy did not run on something, each reason once."""
+    reasons = dict.fromkeys(
+        f"Not for {LEVELS[one['granularity']]}: {one['why']}."
+        for result in found.values()
+        for one in result["refused"]
+        if one["strategy"] == name
+    )
+    yield from reasons
+
+
+GUIDE: dict[str, Callable[[Studies, Any], str]] = {
+    "strategies": overview,
+    "strategy": strategy,
+    "strategy-family": family,
+    "strategy-plots": plots,
 }
 
 
 # -- filling pages ----------------------------------------------------------------------------
 
 
-def table(name: str) -> str:
-    """Return the table of that name, made from its results file."""
+def table(name: str, argument: str | None = None) -> str:
+    """Return the table of that name: of its results file, or of the guide."""
+    if name in GUIDE:
+        return GUIDE[name](studies(), argument)
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return f"{TABLES[name](result)}\n\n{made_by(result)}"
 
 
 def filled(text: str) -> str:
     """Return `text` with the table between each pair of markers."""
-    return MARKED.sub(lambda found: f"{found['begin']}{table(found['name'])}\n{found['end']}", text)
+
+    def between(found: re.Match[str]) -> str:
+        return f"{found['begin']}{table(found['name'], found['argument'])}\n{found['end']}"
+
+    return MARKED.sub(between, text)
 
 
 def pages() -> Iterator[Path]:

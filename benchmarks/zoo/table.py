@@ -10,6 +10,7 @@ Row = dict[str, Any]
 SHARE = 0.2  # of the parameters must fall for a network to count as handled
 SIDES = {"prunus": "prunus", "torch-pruning": "Torch-Pruning"}
 LIBRARIES = ("own", "torchvision", "timm", "transformers", "ultralytics")
+TEXT = {"verdict", "frozen groups", "Torch-Pruning"}  # columns of words
 REASONS = (
     (r"model output", "makes an output of the model"),
     (r"model input", "reads an input of the model"),
@@ -18,9 +19,13 @@ REASONS = (
     (r"not exact", "removal is not exact"),
     (r"in space or time|in a kernel", "places in space, time or a kernel"),
     (r"has no rule", "an operator without a rule"),
+    (r"multi_head_attention_forward", "sizes inside nn.MultiheadAttention"),
+    (r"computed from other sizes", "a size computed from another"),
     (r"literal|sliced", "a size written as a number"),
+    (r"runs along the units", "a kernel runs over the units"),
+    (r"divide|not a multiple", "parts of unequal size"),
     (r"equal parts|stacked|stride", "number of equal parts"),
-    (r"by index|by value|by number", "picked by number"),
+    (r"by index|by value|by number|by its number|every position", "picked by number"),
     (r"did not run there|runs here", "the model branches on the size"),
     (r"no operator reads|does not run", "not read with these inputs"),
 )
@@ -98,12 +103,15 @@ def short(because: str) -> str:
 def _table(library: str, ours: list[Row], theirs: dict[str, Row], version: str | None) -> str:
     header = [
         f"{library} {version or ''}".strip(), "verdict", "units cut", "parameters reached",
-        "parameters fell", "frozen groups", "CPU seconds", "Torch-Pruning",
+        "parameters fell", "frozen groups", "CPU seconds",
     ]  # fmt: skip
-    return _markdown(header, [_line(row, theirs.get(row["name"])) for row in ours])
+    if not theirs:
+        return _markdown(header, map(_line, ours))
+    lines = ([*_line(row), _of_rival(theirs.get(row["name"]))] for row in ours)
+    return _markdown([*header, "Torch-Pruning"], lines)
 
 
-def _line(row: Row, other: Row | None) -> list[str]:
+def _line(row: Row) -> list[str]:
     frozen: Counter[str] = Counter()
     for one in row.get("frozen", ()):
         frozen[short(one["because"])] += one["groups"]
@@ -116,7 +124,6 @@ def _line(row: Row, other: Row | None) -> list[str]:
         f"{fell(row):.0%}" if row.get("params") else "-",
         reasons or "-",
         f"{sum(row['seconds'].values()):.1f}" if "seconds" in row else "-",
-        _of_rival(other),
     ]
 
 
@@ -137,5 +144,6 @@ def _first(row: Row) -> str:
 
 def _markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     header = list(header)
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    rules = ["---" if k == 0 or name in TEXT else "---:" for k, name in enumerate(header)]
+    lines = [header, rules, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -181,6 +181,7 @@ class Pruner:
                 f"{self._last_choice}, and {self.steps} steps were taken",
                 hint="train on, calling pruner.step() after each optimizer.step()",
             )
+        self._let_go()
         return carry_out(
             self._planner,
             self.plan,
@@ -294,8 +295,14 @@ class Pruner:
         self._hold(stays)
 
     def _hold(self, stays: dict[str, Kept]) -> None:
+        self._let_go()
         self._masked = Masked(self.model, self._planner.plan(stays))
         self._stays = stays
+
+    def _let_go(self) -> None:
+        """Leave the zeros, and let blocks that were skipped run again."""
+        self._masked.settle()
+        self._masked.undo()
 
     @torch.no_grad()
     def _exchange(self, how: Regrow) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import prunus
 from prunus import Budget, Pruner, networks
 from prunus.errors import BudgetError, PlanError, TrainError
-from prunus.schedules import BudgetedRetraining, Cubic, Dynamic, OneShot, Rewind
+from prunus.schedules import BudgetedRetraining, Cubic, Dynamic, Iterative, OneShot, Rewind
 from prunus.train.penalties import GReg1, GroupLasso, HardConcrete
 
 ROWS = torch.ones(2, 4)
@@ -101,6 +101,45 @@ def test_the_share_kept_falls() -> None:
         pruner.step()
         shares.append(pruner.kept)
     assert shares == pytest.approx([1.0, 0.3, 0.2])
+
+
+class Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(4, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.down(self.up(x).relu())
+
+
+class Blocks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([Block() for _ in range(4)])
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_whole_blocks_go_and_leave_nothing_behind(*, in_place: bool) -> None:
+    model = Blocks()
+    optimizer = sgd(model, momentum=0.9)
+    pruner = Pruner(
+        model, ROWS, budget=Budget(units=2), granularity="layer", criterion="block_influence",
+        data=[(ROWS, None)], schedule=Iterative(rounds=2, every=2), optimizer=optimizer,
+    )  # fmt: skip
+    train(model, optimizer, pruner, 3, ROWS)
+    small = pruner.finish(in_place=in_place).model
+    assert len(small.blocks) == 2
+    assert not any("forward" in vars(module) for module in (*model.modules(), *small.modules()))
+    before = small.head.weight.clone()
+    small(ROWS).square().mean().backward()
+    optimizer.step()
+    assert not torch.equal(small.head.weight, before)
 
 
 # -- penalties --------------------------------------------------------------------------------

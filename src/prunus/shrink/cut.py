@@ -10,7 +10,7 @@ from prunus.extents import mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
 from prunus.shrink.attributes import compute_weights, set_sizes
-from prunus.shrink.stacks import take_out
+from prunus.shrink.stacks import dense_names, take_out
 from prunus.trace.restore import copy_of
 
 
@@ -50,6 +50,7 @@ def shrink(
     check_fits(model, plan)
     cuts = _cuts(plan)
     if optimizer is not None:
+        _check_followed(plan)
         _check_state(optimizer, model, cuts)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     affected = {tensors[name]: cut for name, cut in cuts.items()}
@@ -66,6 +67,7 @@ def shrink(
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
         recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns
     take_out(result, plan)
+    straighten(result, plan)
     if plan.zeroes:
         Masked(result, plan)
     compute_weights(result)
@@ -83,21 +85,26 @@ def rebind(
     size 1; step counts and the like stay.
 
     Raises:
-        PlanError: The optimizer keeps something of another shape; nothing was changed.
+        PlanError: The optimizer keeps something of another shape, or of layers that became
+            others; nothing was changed.
     """
     _check_state(optimizer, model, _cuts(plan))
-    counterparts = dict(zip(model.parameters(), result.parameters(), strict=True))
-    dense = dict(model.named_parameters())
+    dense, small = dict(model.named_parameters()), dict(result.named_parameters())
+    names = {name: name for name in small} if result is model else dense_names(plan, small)
+    counterparts = {dense[names[name]]: param for name, param in small.items()}
+    gone = set(dense.values()) - counterparts.keys()  # with the blocks that were taken out
     cuts = {dense[name]: cut for name, cut in _cuts(plan).items() if name in dense}
     for group in optimizer.param_groups:
-        group["params"] = [counterparts.get(param, param) for param in group["params"]]
+        left = (param for param in group["params"] if param not in gone)
+        group["params"] = [counterparts.get(param, param) for param in left]
     params = [param for param in optimizer.state if isinstance(param, nn.Parameter)]
     for param in params:
         cut, state = cuts.get(param), optimizer.state.pop(param)
         for key, value in state.items():
             if cut is not None and isinstance(value, Tensor) and cut.fits(value):
                 state[key] = cut.apply(value)
-        optimizer.state[counterparts.get(param, param)] = state
+        if param not in gone:
+            optimizer.state[counterparts.get(param, param)] = state
 
 
 def _replace(tensor: Tensor, data: Tensor) -> None:
@@ -147,6 +154,15 @@ def _cuts(plan: Plan) -> dict[str, _Cut]:
         positions = tuple(None if mask.all() else torch.nonzero(mask).flatten() for mask in kept)
         found[name] = _Cut(tuple(extent.size for extent in extents), positions)
     return found
+
+
+def _check_followed(plan: Plan) -> None:
+    if plan.lines:
+        raise PlanError(
+            "the optimizer cannot follow: layers became others where activation functions went",
+            why="what it keeps of the old weights says nothing of the new ones",
+            hint="leave optimizer=... out, and make a new one for the result",
+        )
 
 
 def _check_state(optimizer: torch.optim.Optimizer, model: nn.Module, cuts: dict[str, _Cut]) -> None:

@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 # Lowest first: a module imports from its own layer and from those above it in this list.
 ORDER = """
-_lazy < _version < versions < errors < text < files < extents < inputs < records < modes < data
-< networks < cost < trace < units < explanation < picture < signals < criteria < allocate < masks
-< shrink < solvers < damage < planner < recover < train < schedules < verify < permute < linearize
+_lazy < _version < versions < errors < text < files < extents < inputs < links < records
+< modes < data < networks < cost < trace < units < explanation < picture < signals < criteria < allocate < masks
+< shrink < solvers < damage < planner < train < recover < schedules < verify < permute
 < save < api < pruner < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)

@@ -76,7 +76,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     example_inputs: Inputs,
     *,
     budget: Budget | None = None,
-    criterion: str | Criterion | Solver = "magnitude",
+    criterion: str | Criterion | Solver | None = None,
     granularity: str = "channel",
     allocation: str | Allocator | None = None,
     schedule: Schedule | None = None,
@@ -97,9 +97,12 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         budget: What the result may cost. At "2:4" and its like the pattern says how much goes, so
             that it may be left out.
         criterion: A name or an object that scores units; or of a solver, such as "sparsegpt",
-            which chooses single weights and solves those that stay anew.
+            which chooses single weights and solves those that stay anew. Unless given,
+            "magnitude"; "block_influence" for layers and "linear_damage" for activations.
         granularity: "channel" removes units, "weight" sets single weights to zero, "4x1" blocks
             of them (outputs x inputs, any), and "2:4" all but 2 of every 4 inputs in a row (any).
+            "layer" takes out whole residual blocks; "activation" makes activation functions
+            straight lines, and one layer of those between which nothing is left.
         allocation: A name or an object that says how many units each group keeps; "uniform" for
             channels and "global" for weights unless given.
         schedule: In which rounds to score anew, without training in between, such as
@@ -193,6 +196,7 @@ def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
         unreached=planner.graph.unreached,
         provenance=plan.provenance,
         seconds=clock.seconds,
+        notes=_notes(plan),
     )
     return Pruned(result, plan, report, None if in_place else model)
 
@@ -276,7 +280,10 @@ def _cut(
         masked = outputs_of(model, batches)
     with _put_back_on_error(model, plan) if in_place else nullcontext():
         result = shrink(model, plan, in_place=in_place)
-        agreement = agree(masked, outputs_of(result, batches), inexact_because=inexact_because)
+        agreement = agree(
+            masked, outputs_of(result, batches), inexact_because=inexact_because,
+            names=("folded", "straightened") if plan.lines else ("shrunk", "masked"),
+        )  # fmt: skip
         # The optimizer is bound only to a result that passed.
         if optimizer is not None:
             rebind(optimizer, model, result, plan)
@@ -291,7 +298,21 @@ def _inexact(plan: Plan, groups: Mapping[str, Group]) -> tuple[str, ...]:
         for group in cut
         for reason in group.inexact_because
     )
-    return tuple(dict.fromkeys(reasons))
+    borders = (fold.inexact_because for fold in plan.folds if fold.inexact_because)
+    return tuple(dict.fromkeys((*reasons, *borders)))
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    """What became of activation functions, in sentences."""
+    if not plan.lines:
+        return ()
+    became = [" + ".join(fold.modules) for fold in plan.folds]
+    return (
+        f"activation functions that are lines now: {', '.join(line.module for line in plan.lines)}",
+        f"layers that became one: {', '.join(became)}"
+        if became
+        else "no layers could become one where that lowers MACs: the work is what it was",
+    )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunus.errors import PlanError
 from prunus.extents import mask_of
-from prunus.modes import Skipped
+from prunus.modes import Replaced, pass_on
 from prunus.records import Plan
 
 
@@ -23,7 +23,8 @@ class Masked:
 
     Every parameter slice of a removed unit is set to zero: what produces it, its bias and norm,
     and what reads it. So nothing of the unit reaches the output, whatever lies between. Buffers
-    are left alone. A block that is taken out whole is skipped: it returns what it is given.
+    are left alone. A block that is taken out whole is skipped: it returns what it is given. An
+    activation function that goes returns its line.
 
     Args:
         model: The dense model that the plan was made for.
@@ -48,7 +49,8 @@ class Masked:
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
         check_fits(model, plan)
-        self._skipped = Skipped(model, plan.taken_out)
+        lines = {line.module: line.apply for line in plan.lines}
+        self._replaced = Replaced(model, {**dict.fromkeys(plan.taken_out, pass_on), **lines})
         parameters = dict(model.named_parameters())
         self._removals = [
             (parameters[name], removal)
@@ -86,7 +88,7 @@ class Masked:
     def undo(self) -> None:
         """Put the values back that were there before, and stop holding."""
         self.release()
-        self._skipped.undo()
+        self._replaced.undo()
         with torch.no_grad():
             for (parameter, removal), values in zip(self._removals, self._values, strict=False):
                 removal.restore(parameter, values)
@@ -164,7 +166,7 @@ def _removals(
 def check_fits(model: nn.Module, plan: Plan) -> None:
     """Raise PlanError unless `model` has the tensors, of the dense shapes, that `plan` names."""
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    _check_blocks(model, plan)
+    _check_modules(model, plan)
     if not plan.zeroes:
         wanted = {name: tuple(e.size for e in extents) for name, extents in plan.tensors.items()}
         found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
@@ -174,19 +176,29 @@ def check_fits(model: nn.Module, plan: Plan) -> None:
     for name, shape in wanted.items():
         if found.get(name) != shape:
             have = f"has shape {found[name]}" if name in found else "does not exist"
-            raise PlanError(
-                f"the plan does not fit this model: '{name}' {have}, the plan is for {shape}",
-                why="a plan fits only the dense architecture that it was made for",
-                hint="build the model as it was before pruning",
-            )
+            raise _unfit(f"'{name}' {have}, the plan is for {shape}")
 
 
-def _check_blocks(model: nn.Module, plan: Plan) -> None:
+def _check_modules(model: nn.Module, plan: Plan) -> None:
     modules = dict(model.named_modules())
-    for name in (name for names in plan.stacks.values() for name in names):
+    named = [name for names in plan.stacks.values() for name in names]
+    named += [name for line in plan.lines for name in (line.module, line.into)]
+    named += [name for fold in plan.folds for name in fold.modules]
+    for name in named:
         if name not in modules:
-            raise PlanError(
-                f"the plan does not fit this model: there is no module '{name}'",
-                why="a plan fits only the dense architecture that it was made for",
-                hint="build the model as it was before pruning",
-            )
+            raise _unfit(f"there is no module '{name}'")
+    shapes = {line.into: (len(line.scale),) for line in plan.lines}
+    shapes |= {n: shape for f in plan.folds for n, shape in zip(f.modules, f.shapes, strict=True)}
+    for name, shape in shapes.items():
+        weight = getattr(modules[name], "weight", None)
+        found = tuple(weight.shape) if isinstance(weight, Tensor) else ()
+        if found[: len(shape)] != shape:
+            raise _unfit(f"the weight of '{name}' has shape {found}, the plan is for {shape}")
+
+
+def _unfit(because: str) -> PlanError:
+    return PlanError(
+        f"the plan does not fit this model: {because}",
+        why="a plan fits only the dense architecture that it was made for",
+        hint="build the model as it was before pruning",
+    )

@@ -2,7 +2,7 @@
 
 import random
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -83,25 +83,31 @@ def seeded(seed: int = 0) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-class Skipped:
-    """A model that runs as if the modules of these names returned the tensor they are given."""
+class Replaced:
+    """A model that runs as if its modules of these names were other functions."""
 
-    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
-        self._modules = [model.get_submodule(name) for name in names]
-        for module in self._modules:
-            vars(module)["forward"] = _pass_on
+    def __init__(self, model: nn.Module, functions: Mapping[str, Callable[..., Any]]) -> None:
+        self._modules = [model.get_submodule(name) for name in functions]
+        for module, function in zip(self._modules, functions.values(), strict=True):
+            vars(module)["forward"] = function
 
     def undo(self) -> None:
         """Let them run again."""
         for module in self._modules:
             vars(module).pop("forward", None)
 
-    def __enter__(self) -> "Skipped":
+    def __enter__(self) -> "Replaced":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.undo()
 
 
-def _pass_on(*args: Any, **kwargs: Any) -> Tensor:
+def pass_on(*args: Any, **kwargs: Any) -> Tensor:
+    """Return the tensor that is given."""
     return next(tensors_in((args, kwargs)))
+
+
+def skipped(model: nn.Module, names: Iterable[str]) -> Replaced:
+    """Let a model run as if the modules of these names returned the tensor they are given."""
+    return Replaced(model, dict.fromkeys(names, pass_on))

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from prunus import criteria, solvers, units
-from prunus.allocate import Allocator, Budget, Measure, allocate, default, get
-from prunus.cost import Costs, cost_model
+from prunus.allocate import Allocator, Budget, Global, Measure, allocate, default, get
+from prunus.allocate import names as allocations
+from prunus.cost import Costs, FoldedCosts, cost_model
 from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
 from prunus.criteria.magnitude import Magnitude
@@ -20,6 +21,7 @@ from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
+from prunus.signals.lines import best_lines
 from prunus.solvers import Goal, Solver, solvable, solve
 from prunus.trace import Divergence, replay, trace
 from prunus.trace.lookalikes import lookalikes
@@ -64,18 +66,19 @@ class Planner:
         inputs: Inputs,
         *,
         budget: Budget | None = None,
-        criterion: str | Criterion | Solver = "magnitude",
+        criterion: str | Criterion | Solver | None = None,
         granularity: str = "channel",
         allocation: str | Allocator | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
-        chosen, solver = scorer_of(criterion)
         granularity = units.spelled(granularity)
+        chosen, solver = scorer_of(criterion or default_criterion(granularity))
         if allocation is None:
             allocation = default(granularity) if solver is None else "uniform"
         allocator = get(allocation)
+        _check_shares(allocator, granularity)
         if solver is not None:
             _check_solves(solver, granularity)
         graph = trace(model, inputs)
@@ -158,12 +161,13 @@ class Planner:
 
         Raises:
             BudgetError: No plan meets the budget.
+            CriterionError: Activation functions go, and there are no data to fit lines to.
             TraceError: A divergence involves no group that the plan cuts.
         """
         plan = self.plan(self.kept(scores, data=data, loss=loss))
         divergence = self._replay(plan)
         if divergence is None:
-            return plan, self.groups
+            return self._with_lines(plan, data), self.groups
         axes = self._causes(plan, divergence)
         if not axes:
             raise TraceError(
@@ -176,6 +180,19 @@ class Planner:
         }
         again = replace(self, groups={**self.groups, **frozen})
         return again.choose(scores, data=data, loss=loss)
+
+    def _with_lines(self, plan: Plan, data: Iterable[Any] | None) -> Plan:
+        """Return the plan with a line for each activation function that goes."""
+        gone = {name: self.groups[name] for name in plan.kept if self.groups[name].taken_up_by}
+        if not gone:
+            return plan
+        if data is None:
+            raise CriterionError(
+                "granularity 'activation' needs data, but none was given",
+                why="each function that goes becomes the line that fits it best on them",
+                hint="pass data=loader; a few batches will do, and no targets",
+            )
+        return replace(plan, lines=best_lines(self.model, gone, data))
 
     def solved(
         self, plan: Plan, *, data: Iterable[Any] | None, in_place: bool = False
@@ -260,10 +277,16 @@ class Planner:
             for correction in self.graph.corrections
             if structured and axes_of(correction.extent) & kept.keys()
         )
-        stacks = {name: self.groups[name].blocks for name in kept if self.groups[name].blocks}
+        stacks = {
+            name: group.blocks
+            for name, group in self.groups.items()
+            if name in kept and group.blocks and group.taken_up_by is None
+        }
+        folds = self.costs.folds(kept) if isinstance(self.costs, FoldedCosts) else ()
         return Plan(
-            self.granularity, kept, tensors, attributes, self._provenance(), corrections, stacks
-        )
+            self.granularity, kept, tensors, attributes, self._provenance(), corrections, stacks,
+            folds=folds,
+        )  # fmt: skip
 
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:
@@ -281,6 +304,16 @@ class Planner:
         }
 
 
+def default_criterion(granularity: str) -> str:
+    """Return the criterion that serves a granularity where the user names none.
+
+    Example:
+        >>> default_criterion("channel"), default_criterion("activation")
+        ('magnitude', 'linear_damage')
+    """
+    return {"activation": "linear_damage", "layer": "block_influence"}.get(granularity, "magnitude")
+
+
 def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | None]:
     """Return the criterion that is meant, and the solver where one is.
 
@@ -293,6 +326,16 @@ def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | 
         known = (*criteria.names(), *solvers.names())
         raise unknown_name("criterion", criterion, known, CriterionError)
     return criteria.get(criterion), None
+
+
+def _check_shares(allocator: Allocator, granularity: str) -> None:
+    shipped = {type(get(name)) for name in allocations()} - {Global}
+    if granularity == "activation" and type(allocator) in shipped:
+        raise PlanError(
+            f"{allocator!r} has nothing to share out at granularity 'activation'",
+            why="each activation function is a group of its own: it stays or it goes",
+            hint="allocation='global', which is what it is unless given",
+        )
 
 
 def _check_solves(solver: Solver, granularity: str) -> None:

@@ -101,6 +101,12 @@ class Pruner:
                 model, example_inputs, budget=budget, criterion=criterion,
                 allocation=allocation, granularity=granularity, include=include, exclude=exclude,
             )  # fmt: skip
+        if planner.granularity == "activation":
+            raise TrainError(
+                "activation functions are not pruned while a model is trained",
+                why="the lines in their place are fitted to weights that stay",
+                hint='train, then prunus.prune(..., granularity="activation")',
+            )
         if planner.solver is not None:
             raise TrainError(
                 f"{planner.solver!r} cannot be used while a model is trained",

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from prunus.extents import Extent, positions_of, size_kept
+from prunus.links import Fold, Line, Link
 from prunus.text import amount, share
 
 # -- trace ------------------------------------------------------------------------------------
@@ -156,6 +157,7 @@ class Graph:
             summed over.
         corrections: What makes up for cuts that are not exact by themselves.
         blocks: The residual blocks that stand in rows.
+        links: The modules without parts that ran, in order.
         way: What the model was run on: "hollow" or "fake" tensors, which have only a shape, or
             "real" ones, where it does not run on those.
     """
@@ -172,6 +174,7 @@ class Graph:
     way: str = "hollow"
     corrections: tuple[Correction, ...] = ()
     blocks: tuple[Block, ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 # -- units ------------------------------------------------------------------------------------
@@ -213,6 +216,9 @@ class Group:
         frozen_because: Why no unit may be removed, else None.
         corrected: See `Axis`.
         blocks: Where its units are whole modules, their names, one a unit.
+        least: The fewest units that may stay, whatever else is asked for.
+        taken_up_by: Where its unit is an activation function, the layer in front of it, which
+            takes up the line in its place.
     """
 
     name: str
@@ -223,6 +229,8 @@ class Group:
     frozen_because: str | None = None
     corrected: bool = False
     blocks: tuple[str, ...] = ()
+    least: int = 1
+    taken_up_by: str | None = None
 
     @property
     def exact(self) -> bool:
@@ -309,7 +317,9 @@ class Plan:
         attributes: Sizes in the user's Python that follow the cut.
         provenance: How the plan was made: versions, seed, budget, criterion, allocation.
         corrections: What the cut multiplies parameters with.
-        stacks: Per group whose units are whole modules, their names in the dense model.
+        stacks: Per group whose units are whole blocks, their names in the dense model.
+        lines: What stands in for the activation functions that go.
+        folds: The layers that become one where nothing is left between them.
 
     Example:
         >>> kept = {"fc": Kept.of(torch.tensor([True, False, True, True]))}
@@ -326,11 +336,13 @@ class Plan:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     corrections: tuple[Correction, ...] = ()
     stacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    folds: tuple[Fold, ...] = ()
 
     @property
     def zeroes(self) -> bool:
         """Whether single weights are set to zero and nothing is removed."""
-        return not (self.tensors or self.stacks)
+        return not (self.tensors or self.stacks or self.lines)
 
     @cached_property
     def taken_out(self) -> tuple[str, ...]:
@@ -453,6 +465,7 @@ class Report:
         unreached: Parameters that no operator read in the trace.
         provenance: Versions, seed, budget, criterion, allocation, granularity.
         seconds: Wall time of each stage.
+        notes: What else happened, in sentences.
     """
 
     before: Cost
@@ -462,6 +475,7 @@ class Report:
     unreached: tuple[str, ...]
     provenance: Mapping[str, Any]
     seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = ["             before      after   kept"]
@@ -476,6 +490,7 @@ class Report:
         lines += [f"  {row.name} ({row.size}): {row.frozen_because}" for row in frozen]
         if self.unreached:
             lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
+        lines += self.notes
         if self.agreement is not None:
             found, allowed = self.agreement.difference, self.agreement.tolerance
             lines.append(

@@ -89,5 +89,6 @@ def test_an_unknown_granularity(graph):
 
 def test_names_are_found_by_themselves():
     assert units.names() == [
-        "block", "channel", "expert", "head", "head_dim", "layer", "n:m", "weight", "width"
+        "activation", "block", "channel", "expert", "head", "head_dim", "layer", "n:m", "weight",
+        "width",
     ]  # fmt: skip

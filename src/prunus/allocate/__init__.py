@@ -77,15 +77,16 @@ def default(granularity: str) -> str:
     """Return the allocation that serves a granularity where the user names none.
 
     A raw global ranking of channels can empty a layer, so each group loses the same share; among
-    single weights and blocks it is hard to beat. Where n of every m weights stay there is nothing
-    to share out.
+    single weights and blocks it is hard to beat, and activation functions go one by one. Where n
+    of every m weights stay there is nothing to share out.
 
     Example:
         >>> default("channel"), default("weight"), default("4x1"), default("2:4")
         ('uniform', 'global', 'global', 'uniform')
     """
     in_slots = ":" in spelled(granularity)
-    return "global" if zeroes(granularity) and not in_slots else "uniform"
+    ranked = zeroes(granularity) or granularity == "activation"
+    return "global" if ranked and not in_slots else "uniform"
 
 
 def get(allocation: str | Allocator) -> Allocator:

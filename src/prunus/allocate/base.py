@@ -129,7 +129,8 @@ class Problem(ABC):
     def smaller_counts(self, name: str) -> range:
         """Return the counts that a group may be cut to, ascending. Keeping all is allowed too."""
         step = self.budget.multiple_of
-        least = max(self.budget.min_units, self.floors.get(name, 0))
+        asked = self.budget.min_units if self.free[name].least else 0
+        least = max(asked, self.floors.get(name, 0))
         return range(-(-least // step) * step, self.free[name].size, step)
 
     def least(self, name: str) -> int:

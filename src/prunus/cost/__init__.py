@@ -1,7 +1,9 @@
 """What a model costs: counted from its graph or its tensors, and measured by running it."""
 
-from prunus.cost.blocks import BlockCosts, Costs, cost_model
+from prunus.cost.blocks import BlockCosts
+from prunus.cost.costs import Costs, cost_model
 from prunus.cost.counted import count
+from prunus.cost.folds import FoldedCosts
 from prunus.cost.measured import measure_latencies, measure_latency, measure_peak_memory
 from prunus.cost.model import CostModel
 
@@ -9,6 +11,7 @@ __all__ = [
     "BlockCosts",
     "CostModel",
     "Costs",
+    "FoldedCosts",
     "cost_model",
     "count",
     "measure_latencies",

@@ -1,13 +1,12 @@
 """What a model costs that loses whole blocks."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import TypeAlias
 
 from prunus.cost.macs import terms_of
 from prunus.cost.model import CostModel
-from prunus.records import Graph, Group, Groups
+from prunus.records import Group, Groups
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,3 @@ class BlockCosts:
     def _tensors(self, group: Group) -> list[str]:
         prefix = f"{group.blocks[0]}."
         return [name for name in self.dense.graph.tensors if name.startswith(prefix)]
-
-
-Costs: TypeAlias = CostModel | BlockCosts
-
-
-def cost_model(graph: Graph, groups: Groups, *, transient: Collection[str] = ()) -> Costs:
-    """Return what the model of `graph` costs that keeps some units of `groups`."""
-    dense = CostModel(graph, transient)
-    rows = {name: group for name, group in groups.items() if group.blocks}
-    return BlockCosts(dense, rows) if rows else dense

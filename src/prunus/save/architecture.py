@@ -50,12 +50,20 @@ def _stored(model: nn.Module, manifest: Manifest) -> Iterator[str]:
     saved = {dense[n]: (row.dtype, row.dense_shape) for n, row in manifest.tensors.items()}
     gone = tuple(f"{name}." for name in plan.taken_out)
     found = {name: what for name, what in found.items() if not name.startswith(gone)}
-    for name in {**saved, **found}:
+    # What became others has no rows; `shrink` compares the shapes of their weights.
+    others = tuple(f"{name}." for name in _renewed(plan))
+    for name in (name for name in {**saved, **found} if not name.startswith(others)):
         if found.get(name) != saved.get(name):
             yield f"'{name}' is {_show(found, name)} here, {_show(saved, name)} there"
     for name in {**manifest.aliases, **aliases}:
         if aliases.get(name) != manifest.aliases.get(name):
             yield f"'{name}' is tied in another way here than there"
+
+
+def _renewed(plan: Plan) -> set[str]:
+    """Return the modules that others take the places of."""
+    of_lines = {name for line in plan.lines for name in (line.module, line.into)}
+    return of_lines | {name for fold in plan.folds for name in fold.modules}
 
 
 def _show(signatures: Mapping[str, Signature], name: str) -> str:

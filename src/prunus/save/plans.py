@@ -8,6 +8,8 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from prunus.extents import Extent, from_json, leaves, to_json
 from prunus.files import atomic_write, read_limited
+from prunus.links import Fold, Line
 from prunus.records import Correction, Kept, Plan, SizeAttribute
 from prunus.save.sealed import LIMIT, altered, seal, take, unseal
 
@@ -91,6 +94,8 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for correction in plan.corrections
         ],
         "stacks": {group: list(names) for group, names in plan.stacks.items()},
+        "lines": [asdict(line) for line in plan.lines],
+        "folds": [asdict(fold) for fold in plan.folds],
     }
 
 
@@ -111,6 +116,8 @@ def plan_from_json(data: Any) -> Plan:
         provenance=take(data, "provenance", dict),
         corrections=tuple(_correction(item) for item in take(data, "corrections", list)),
         stacks={name: _names(names) for name, names in take(data, "stacks", dict).items()},
+        lines=tuple(_line(item) for item in take(data, "lines", list)),
+        folds=tuple(_fold(item) for item in take(data, "folds", list)),
     )
     for group, names in plan.stacks.items():
         if group not in plan.kept or len(names) != plan.kept[group].size:
@@ -196,6 +203,24 @@ def _names(data: Any) -> tuple[str, ...]:
     if not isinstance(data, list) or not all(isinstance(name, str) for name in data):
         raise altered(f"not the names of blocks: {data!r}"[:80])
     return tuple(data)
+
+
+def _line(data: Any) -> Line:
+    module, into = (take(data, key, str) for key in ("module", "into"))
+    scale, shift = (tuple(take(data, key, list)) for key in ("scale", "shift"))
+    if len(scale) != len(shift) or not all(type(n) is float and isfinite(n) for n in scale + shift):
+        raise altered(f"the line of '{module}' has no scale and shift per channel")
+    return Line(module, into, take(data, "dim", int), scale, shift)
+
+
+def _fold(data: Any) -> Fold:
+    shapes = [_list(shape, "shape") for shape in take(data, "shapes", list)]
+    names = _names(take(data, "modules", list))
+    if len(names) != len(shapes) or len(names) < 2:
+        raise altered("a fold has other modules than shapes")
+    if not all(type(size) is int and size > 0 for shape in shapes for size in shape):
+        raise altered("a fold has a shape that is none")
+    return Fold(names, tuple(map(tuple, shapes)), take(data, "inexact_because", str))
 
 
 def _correction(data: Any) -> Correction:

@@ -121,6 +121,12 @@ def rescored(
             f"{planner.solver!r} chooses all at once, and {schedule!r} has several rounds",
             hint="leave out the schedule, or name a criterion",
         )
+    if planner.granularity == "activation" and len(schedule.choices()) > 1:
+        raise TrainError(
+            f"{schedule!r} has several rounds, and activation functions are scored in one",
+            why="what is a line in one round would have to be fitted before the next",
+            hint="leave out the schedule, or prune several times",
+        )
     before: dict[str, Kept] = {}
     scores = planner.scores(data=data, loss=loss)
     for step in schedule.choices()[:-1]:

@@ -41,6 +41,12 @@ def compose(first: Plan, second: Plan) -> Plan:
             why="the second counts the blocks anew that the first one left",
             hint="keep both, and shrink with one after the other",
         )
+    if first.lines or second.lines:
+        raise PlanError(
+            "plans that make activation functions lines do not make one",
+            why="each line was fitted to what its function read at that time",
+            hint="keep both, and shrink with one after the other",
+        )
     _check_follows(first, second)
     kept = {**second.kept, **first.kept}
     for name in first.kept.keys() & second.kept.keys():

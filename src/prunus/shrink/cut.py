@@ -10,6 +10,7 @@ from prunus.extents import mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
 from prunus.shrink.attributes import compute_weights, set_sizes
+from prunus.shrink.lines import straighten
 from prunus.shrink.stacks import dense_names, take_out
 from prunus.trace.restore import copy_of
 

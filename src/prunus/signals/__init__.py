@@ -13,6 +13,7 @@ from prunus.signals.gradients import GRADIENT, GRADIENT_PRODUCT, GRADIENT_SQUARE
 from prunus.signals.hessian import hessian_diagonal
 from prunus.signals.hessian_gradient import HESSIAN_GRADIENT
 from prunus.signals.inputs_read import INPUT, INPUT_SQUARE, OUTPUT
+from prunus.signals.lines import LINE_CHANGE, LINE_LOSS
 from prunus.signals.movement import movement
 from prunus.signals.norm_scales import NORM_SCALE
 from prunus.signals.sample_gradients import SAMPLE_GRADIENT_SQUARE
@@ -33,6 +34,8 @@ __all__ = [
     "INFLUENCE",
     "INPUT",
     "INPUT_SQUARE",
+    "LINE_CHANGE",
+    "LINE_LOSS",
     "NORM_SCALE",
     "ORDER",
     "OUTPUT",

@@ -10,7 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 from prunus.errors import CriterionError
 from prunus.inputs import call, tensors_in
-from prunus.modes import Skipped, mode
+from prunus.modes import mode, skipped
 from prunus.signals.passes import batches_of, random_state_kept
 from prunus.signals.signal import Request, Signal, Values
 
@@ -97,7 +97,7 @@ def _check_blocks(request: Request) -> None:
 def _loss_without(request: Request, paths: list[str]) -> float:
     assert request.loss is not None  # `collect` has checked that
     total, count = 0.0, 0
-    with Skipped(request.model, paths):
+    with skipped(request.model, paths):
         for _, inputs, targets in batches_of(request):
             total += float(request.loss(call(request.model, inputs), targets))
             count += 1

@@ -36,7 +36,7 @@ def scored_parameters(model: nn.Module, groups: Groups) -> Mapping[str, nn.Param
     scored = {}
     for group in groups.values():
         names = [member.tensor for member in group.members if member.parameter]
-        if not names:
+        if not names and group.taken_up_by is None:
             raise CriterionError(
                 f"group '{group.name}' has nothing to score: none of its members is a parameter",
                 hint="leave the group out",

@@ -19,6 +19,7 @@ from prunus.trace.blocks import blocks, watched
 from prunus.trace.call import Dims, fixed
 from prunus.trace.check import check, check_outputs
 from prunus.trace.graph import Sources, build, unreached
+from prunus.trace.links import links, listening
 from prunus.trace.record import Recorder
 from prunus.trace.sizes import settle, tagged
 from prunus.trace.watch import SizeWatcher
@@ -71,9 +72,14 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
         recorder.learn(tensor, fixed(tensor.shape, "model input"))
     watcher = SizeWatcher(recorder)
     with tagged(model) as attributes, way.around, recorder, watcher:
-        with quiet(model, training=False), watched(model, recorder) as runs:
+        with (
+            quiet(model, training=False),
+            watched(model, recorder) as runs,
+            listening(model, recorder) as calls,
+        ):
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)
+        chained = links(model, calls, recorder, steps, sources.tensors)
         if unreached(recorder.steps, sources):
             _run_training(model, sources, inputs, recorder)
     _hold_what_the_unreached_may_read(recorder, sources)
@@ -81,7 +87,7 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
     settle(watcher.claims)
     graph = build(model, recorder, steps, sources, attributes)
     rows = blocks(model, runs, recorder, steps)
-    return replace(graph, way=way.name, blocks=rows)
+    return replace(graph, way=way.name, blocks=rows, links=chained)
 
 
 def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:

@@ -35,6 +35,7 @@ def agree(
     shrunk: Sequence[Sequence[Tensor]],
     *,
     inexact_because: tuple[str, ...] = (),
+    names: tuple[str, str] = ("shrunk", "masked"),
 ) -> Agreement:
     """Compare the outputs of the masked and the shrunk model, from `outputs_of`.
 
@@ -42,6 +43,7 @@ def agree(
         masked: Per batch the outputs of the masked model.
         shrunk: Those of the shrunk one.
         inexact_because: Where reasons are given, values may differ: how far is measured.
+        names: What the second and the first are called.
 
     Raises:
         VerifyError: They differ by more than rounding explains, in number, shape or value.
@@ -50,7 +52,8 @@ def agree(
     for batch, (expected, found) in enumerate(zip(masked, shrunk, strict=True)):
         if [tensor.shape for tensor in expected] != [tensor.shape for tensor in found]:
             raise VerifyError(
-                f"the shrunk model returns {_shapes(found)}, the masked one {_shapes(expected)}",
+                f"the {names[0]} model returns {_shapes(found)}, the {names[1]} one "
+                f"{_shapes(expected)}",
                 hint="report this: prunus should have seen it before cutting",
             )
         for one, other in zip(expected, found, strict=True):
@@ -59,8 +62,8 @@ def agree(
             worst = max(worst, difference)
             if not (difference <= allowed or inexact_because):
                 raise VerifyError(
-                    f"the shrunk model differs from the masked one by {difference:.3g} where "
-                    f"rounding explains {allowed:.3g}, in batch {batch}",
+                    f"the {names[0]} model differs from the {names[1]} one by {difference:.3g} "
+                    f"where rounding explains {allowed:.3g}, in batch {batch}",
                     why="some operator does more with the removed units than prunus knows",
                     hint="exclude=... the layers involved, and report the model",
                 )

@@ -1,0 +1,40 @@
+"""Linear damage: an activation function that might as well be a straight line can go."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from prunus.criteria.base import Criterion
+from prunus.signals import LINE_CHANGE, GroupTensors
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LinearDamage(Criterion):
+    """How much the outputs change when an activation function becomes the line that fits it best.
+
+    score[u] = sum (outputs with u as a line - outputs)**2 / sum outputs**2, over the data; the
+    line is the least-squares one per channel. For `granularity="activation"`.
+
+    Reads: `line_change_U`, (U,).
+
+    Returns: float32, (U,), at least 0, without unit; all functions of a model compare.
+
+    Cost: n + 2 forward passes over the data for n functions; no labels. A few batches do.
+
+    Source: own. Dror et al., "Layer Folding", 2021, arXiv:2106.09309, learn which functions can
+        become linear; here they are ranked by what that does, with nothing trained.
+
+    Example:
+        >>> from prunus.criteria import LinearDamage
+        >>> from prunus.signals import LINE_CHANGE, group_of
+        >>> LinearDamage()(group_of("act", {LINE_CHANGE: torch.tensor([0.25])}))
+        tensor([0.2500])
+    """
+
+    needs = frozenset({LINE_CHANGE})
+    elementwise = True
+
+    def score(self, group: GroupTensors) -> Tensor:
+        return group.line_change_U.clone()

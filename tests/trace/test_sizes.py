@@ -14,7 +14,7 @@ from models import Net, linear, weight
 from torch import nn
 from torch.nn import functional as F
 
-from prunus import shrink, trace
+from prunus import Budget, prune, shrink, trace
 from prunus.extents import axes_of, show
 from prunus.records import Kept, Plan
 from prunus.trace.axes import Node, fresh, leaves_of, product, sum_of
@@ -357,3 +357,19 @@ def test_set_attribute_in_nested_containers():
     set_attribute(module, "shapes.1.0", 9)
 
     assert (module.size, module.shapes) == (5, [(1, 2), (9, 4)])
+
+
+def test_attributes_that_are_compared_stay_equal():
+    """Of two numbers that are equal, one sizes a dim; the other only tells the way."""
+
+    def forward(net, x):
+        heads = net.a(x).unflatten(-1, (net.heads, 2))
+        if net.groups != net.heads:
+            heads = heads.repeat_interleave(net.heads // net.groups, 1)
+        return net.b(heads.flatten(1))
+
+    parts = {"a": linear(6, 8), "b": linear(8, 3), "heads": 4, "groups": 4}
+    model, rows = Net(forward, parts), torch.randn(2, 6)
+    result = prune(model, rows, budget=Budget(units=0.5)).model
+    assert (result.heads, result.groups) == (2, 2)
+    assert (model.heads, model.groups) == (4, 4)

@@ -7,7 +7,7 @@ of themselves. They are ints in every other respect, and survive + - * // so tha
 literal in the user's source.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
@@ -29,15 +29,17 @@ class Attribute:
         path: Where below it: "heads", "normalized_shape.0", or "config.vision.width".
         node: The extent whose size it supplies, once that is known.
         number_uses: Where the int is used as a number and not as a size.
+        equals: Attributes that it was compared with and is equal to.
     """
 
-    __slots__ = ("module", "node", "number_uses", "path")
+    __slots__ = ("equals", "module", "node", "number_uses", "path")
 
     def __init__(self, module: str, path: str) -> None:
         self.module = module
         self.path = path
         self.node: Node | None = None
         self.number_uses: list[str] = []
+        self.equals: list[Attribute] = []
 
     def used_as_number(self, where: str) -> None:
         """Note that the value enters a computation."""
@@ -240,6 +242,21 @@ def _must_stay_equal(value: int, one: "Origin", other: "Origin") -> None:
             claim = Claim(dim.node, compared, value, user_line(), "is compared with another")
             _bind(compared, dim.node, claim.where)
             dim.claims.append(claim)
+        case (Attribute(), Attribute()) if one is not other:
+            one.equals.append(other)
+
+
+def tie_equals(attributes: Iterable[Attribute]) -> None:
+    """Let attributes that the user's code found equal stay so: it went on by that.
+
+    `if self.heads != self.groups` is the case in point: one of the two may size nothing by itself.
+    """
+    pairs = [(one, other) for one in attributes for other in one.equals]
+    for one, other in [*pairs, *pairs[::-1]]:  # twice, since what is known may come from behind
+        if one.node is not None and other.node is not None:
+            _unify(one.node, other.node, f"'{one.path}' and '{other.path}' are compared")
+        else:
+            one.node = other.node = one.node or other.node
 
 
 def follows_the_inputs(size: int) -> bool:

@@ -21,7 +21,7 @@ from prunus.trace.check import check, check_outputs
 from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.links import links, listening
 from prunus.trace.record import Recorder
-from prunus.trace.sizes import settle, tagged
+from prunus.trace.sizes import settle, tagged, tie_equals
 from prunus.trace.watch import SizeWatcher
 from prunus.trace.ways import WAYS, Way
 
@@ -84,6 +84,7 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
             _run_training(model, sources, inputs, recorder)
     _hold_what_the_unreached_may_read(recorder, sources)
     _hold_what_is_left_out(recorder, sources)
+    tie_equals(attributes)
     settle(watcher.claims)
     graph = build(model, recorder, steps, sources, attributes)
     rows = blocks(model, runs, recorder, steps)

@@ -19,6 +19,7 @@ from prunus.allocate.global_ranking import Global
 from prunus.allocate.isomorphic import Isomorphic
 from prunus.allocate.knapsack import Knapsack
 from prunus.allocate.lamp import LAMP
+from prunus.allocate.needed import only_needed
 from prunus.allocate.sensitivity import Sensitivity
 from prunus.allocate.tiles import (
     blocks_of,
@@ -191,5 +192,8 @@ def allocate(  # noqa: PLR0913 - what a problem is made of, all keywords
         return {}
     if problem.missed({name: problem.least(name) for name in problem.free}):
         raise unreachable(problem)
-    kept = problem.kept(allocator(problem))
+    counts = allocator(problem)
+    if "activation" in kinds:
+        counts = only_needed(problem, counts)
+    kept = problem.kept(counts)
     return weights_of(kept, blocks) if blocks else kept

@@ -74,8 +74,8 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
     with tagged(model) as attributes, way.around, recorder, watcher:
         with (
             quiet(model, training=False),
+            listening(model, recorder) as calls,  # first: it looks for hooks
             watched(model, recorder) as runs,
-            listening(model, recorder) as calls,
         ):
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)

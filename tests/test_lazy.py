@@ -47,6 +47,7 @@ ORDERS = {
 }
 MODULE_IN = {
     "picture": "page",
+    "recover": "readers",
     "save": "plans",
     "shrink": "cut",
     "trace": "axes",

@@ -21,7 +21,7 @@ if typing.TYPE_CHECKING:
     from prunus.picture import picture
     from prunus.pruner import Pruner
     from prunus.records import Plan
-    from prunus.recover import reestimate_batch_norm
+    from prunus.recover import recover, reestimate_batch_norm
     from prunus.save import load_plan, save_plan
     from prunus.shrink import compose, shrink
     from prunus.study import Strategy
@@ -56,6 +56,7 @@ __all__ = [
     "measure_latency",
     "picture",
     "prune",
+    "recover",
     "reestimate_batch_norm",
     "save",
     "save_plan",
@@ -91,6 +92,7 @@ _lazy.make_lazy(
         "measure_latency": "prunus.cost",
         "picture": "prunus.picture",
         "prune": "prunus.api",
+        "recover": "prunus.recover",
         "reestimate_batch_norm": "prunus.recover",
         "save": "prunus.api",
         "save_plan": "prunus.save",

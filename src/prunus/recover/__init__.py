@@ -1,7 +1,29 @@
-"""Getting accuracy back after a cut without training: no labels, no gradients."""
+"""Getting accuracy back after a cut, with and without training; `recover` combines the steps."""
 
+from prunus.recover.base import Cut, Given, Held, Recovery
 from prunus.recover.batch_norm import reestimate_batch_norm
 from prunus.recover.bias_compensation import compensate_bias
+from prunus.recover.features import FeatureDistillation
 from prunus.recover.least_squares import reconstruct
+from prunus.recover.run import RECOVERIES, Recovered, get, recover
+from prunus.recover.steps import BatchNorm, Bias, FineTune, LeastSquares, LogitDistillation
 
-__all__ = ["compensate_bias", "reconstruct", "reestimate_batch_norm"]
+__all__ = [
+    "RECOVERIES",
+    "BatchNorm",
+    "Bias",
+    "Cut",
+    "FeatureDistillation",
+    "FineTune",
+    "Given",
+    "Held",
+    "LeastSquares",
+    "LogitDistillation",
+    "Recovered",
+    "Recovery",
+    "compensate_bias",
+    "get",
+    "reconstruct",
+    "recover",
+    "reestimate_batch_norm",
+]

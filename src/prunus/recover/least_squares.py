@@ -71,7 +71,7 @@ def reconstruct(
     """
     if batches < 1:
         raise DataError(f"batches={batches} reads no batch", hint="batches is 1 or more")
-    if not plan.tensors:
+    if plan.zeroes:
         raise PlanError(
             "single weights were zeroed, and their layers lost no inputs to solve without",
             hint="prune with criterion='sparsegpt', which solves them, or compensate the biases",

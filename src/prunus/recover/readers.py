@@ -14,6 +14,7 @@ from prunus.errors import PlanError
 from prunus.extents import mask_of
 from prunus.masks import check_fits
 from prunus.records import Plan
+from prunus.shrink.stacks import dense_names
 from prunus.solvers.matrices import LAYERS, Layer, as_matrices
 
 
@@ -77,10 +78,16 @@ def readers(model: nn.Module, *, dense: nn.Module, plan: Plan) -> dict[str, Read
 
 def _readers(model: nn.Module, dense: nn.Module, plan: Plan) -> Iterator[tuple[str, Reader]]:
     masks = {name: kept.mask() for name, kept in plan.kept.items()}
-    for name, layer in dense.named_modules():
+    modules = dict(dense.named_modules())
+    for name, pruned in model.named_modules():
+        if not isinstance(pruned, LAYERS):
+            continue
+        own = f"{name}.weight" if name else "weight"
+        weight = dense_names(plan, [own])[own]  # blocks may have moved up
+        layer = modules.get(weight.rpartition(".")[0])
         if not isinstance(layer, LAYERS):
             continue
-        weight, shape = f"{name}.weight" if name else "weight", layer.weight.shape
+        shape = layer.weight.shape
         outputs, channels = (torch.ones(size, dtype=torch.bool) for size in shape[:2])
         if plan.tensors:
             if getattr(layer, "groups", 1) > 1 or weight not in plan.tensors:
@@ -92,8 +99,6 @@ def _readers(model: nn.Module, dense: nn.Module, plan: Plan) -> Iterator[tuple[s
             continue
         else:
             outputs = outputs[: shape[0] // getattr(layer, "groups", 1)]
-        pruned = model.get_submodule(name)
-        assert isinstance(pruned, LAYERS)
         inputs = channels.repeat(shape[2:].numel())
         yield (
             name,

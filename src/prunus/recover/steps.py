@@ -1,0 +1,155 @@
+"""The steps of a recovery that have a name, but for feature distillation."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from prunus.recover.base import Cut, Given, Held, Recovery, dense_of, loss_of
+from prunus.recover.batch_norm import reestimate_batch_norm
+from prunus.recover.bias_compensation import compensate_bias
+from prunus.recover.least_squares import reconstruct
+from prunus.train import Recipe, fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNorm(Recovery):
+    """Measures the statistics of batch norms anew: see `reestimate_batch_norm`.
+
+    Counts batch norms. Data: inputs. Cost: forward passes.
+
+    Source: Li et al. 2020, EagleEye, arXiv:2007.02491.
+
+    Attributes:
+        batches: Reads so many at most.
+
+    Example:
+        >>> BatchNorm()
+        BatchNorm(batches=100)
+    """
+
+    batches: int = 100
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many batch norms were measured."""
+        return reestimate_batch_norm(cut.model, given.data, batches=self.batches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bias(Recovery):
+    """Gives every layer that lost inputs its mean back, by its bias: see `compensate_bias`.
+
+    Counts biases. Data: inputs. Cost: a pass of the dense model, and one for each set of layers
+    that read the same.
+
+    Source: An et al. 2024, FLAP, arXiv:2312.11983.
+
+    Attributes:
+        batches: Reads so many at most.
+
+    Example:
+        >>> Bias(batches=10)
+        Bias(batches=10)
+    """
+
+    batches: int = 100
+    compares = True
+    closer = True
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many biases were changed."""
+        return compensate_bias(
+            cut.model, given.data, dense=dense_of(cut), plan=cut.plan, batches=self.batches
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeastSquares(Recovery):
+    """Solves the layers that lost inputs for what the dense ones gave: see `reconstruct`.
+
+    Counts layers. Data: inputs. Cost: two passes for each set of layers that read the same.
+
+    Source: He et al. 2017, arXiv:1707.06168, section 3.1.
+
+    Attributes:
+        damping: How strongly the weights are held where they are.
+        batches: Reads so many at most.
+
+    Example:
+        >>> LeastSquares(damping=0.01)
+        LeastSquares(damping=0.01, batches=100)
+    """
+
+    damping: float = 1e-3
+    batches: int = 100
+    compares = True
+    closer = True
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many layers were solved."""
+        return reconstruct(
+            cut.model, given.data, dense=dense_of(cut), plan=cut.plan,
+            damping=self.damping, batches=self.batches,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTune(Recovery):
+    """Trains on, by the loss alone: see `fit`.
+
+    Counts steps of the optimizer. Data: inputs and targets. Cost: a training.
+
+    Source: Han et al. 2015, arXiv:1506.02626.
+
+    Attributes:
+        recipe: How; that of the call where None.
+
+    Example:
+        >>> FineTune(recipe=prunus.Recipe(epochs=3)).recipe.epochs
+        3
+    """
+
+    recipe: Recipe | None = None
+    trains = True
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many steps were taken."""
+        return _fitted(cut, given, self.recipe, teacher=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitDistillation(Recovery):
+    """Trains on, by the loss and towards the outputs of the dense model: see `distillation`.
+
+    Counts steps of the optimizer. Data: inputs and targets. Cost: a training, and a forward pass
+    of the dense model in each step.
+
+    Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531.
+
+    Attributes:
+        recipe: How, with the share and the temperature; that of the call where None.
+
+    Example:
+        >>> LogitDistillation(recipe=prunus.Recipe(distill=0.9)).recipe.distill
+        0.9
+    """
+
+    recipe: Recipe | None = None
+    compares = True
+    trains = True
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many steps were taken."""
+        return _fitted(cut, given, self.recipe, teacher=dense_of(cut))
+
+
+def _fitted(cut: Cut, given: Given, recipe: Recipe | None, *, teacher: nn.Module | None) -> int:
+    history = fit(
+        cut.model,
+        given.data,
+        loss=loss_of(given),
+        recipe=recipe or given.recipe,
+        teacher=teacher,
+        hooks=[*given.hooks, Held(cut.plan)],
+        seed=given.seed,
+    )
+    return history.steps

@@ -25,6 +25,19 @@ def by_division(net, x):
     return net.b(x / torch.sqrt((x * x).mean(-1, keepdim=True)) * net.scale)
 
 
+def response_norm(net, x):
+    """As in ConvNeXt V2: each unit over the mean of all."""
+    x = net.a(x)
+    size = x.abs()
+    return net.b(torch.addcmul(net.a.bias, net.scale, x * (size / (size.mean(-1, keepdim=True)))))
+
+
+def mean_over_another(net, x):
+    """The mean is what is divided, not what it is divided by."""
+    x = net.a(x)
+    return net.b(net.scale * (x * (x.abs().mean(-1, keepdim=True) / x.norm(dim=-1, keepdim=True))))
+
+
 def weight_read_twice(net, x):
     return root_mean_square(net, x) + net.b(net.scale * net.a(x))
 
@@ -49,12 +62,20 @@ def mean_returned(net, x):
     return net.b(net.scale * (net.a(x) * torch.rsqrt(mean))), mean
 
 
-@pytest.mark.parametrize("forward", [root_mean_square, by_division])
-def test_corrected(forward):
+@pytest.mark.parametrize(
+    ("forward", "exponent"),
+    [
+        (root_mean_square, -0.5),
+        (by_division, -0.5),
+        (response_norm, -1.0),
+        (mean_over_another, 1.0),
+    ],
+)
+def test_corrected(forward, exponent):
     model = Net(forward, {**layers(), "scale": nn.Parameter(torch.rand(8) + 0.5)})
     graph = trace(model, ROWS)
     assert graph.axes["a"].corrected
-    assert [(c.tensor, c.exponent) for c in graph.corrections] == [("scale", -0.5)]
+    assert [(c.tensor, c.exponent) for c in graph.corrections] == [("scale", exponent)]
     result = prunus.prune(model, ROWS, budget=Budget(units=0.25), granularity="width")
     torch.testing.assert_close(result.model(ROWS), result.masked()(ROWS), rtol=1e-3, atol=1e-4)
 

@@ -22,6 +22,9 @@ from prunus.trace.record import LAYOUT, Step
 # Operators over an extent, and the exponent of what they return.
 _SEEDS = {"mean": -1.0, "_fused_rms_norm": 0.5}
 
+# Products, and the place of their first factor among the tensors that they read.
+_FACTORS = {"mul": 0, "mul_": 0, "addcmul": 1}
+
 LARGEST_EPSILON = 1e-3
 
 
@@ -40,36 +43,31 @@ class Drift:
     seeds: frozenset[int]
 
 
-Move: TypeAlias = Callable[[Step, Drift], float | None]
-"""The exponent behind an operator, None where it is no power any more."""
+Move: TypeAlias = Callable[[Step, Tensor], float | None]
+"""What an operator multiplies the exponent of a tensor with, None where it leaves no power."""
 
 
-def _same(step: Step, drift: Drift) -> float | None:
-    return drift.exponent
-
-
-def _power(step: Step, drift: Drift) -> float | None:
+def _power(step: Step, drifting: Tensor) -> float | None:
     exponent = step.call.get("exponent")
-    return drift.exponent * exponent if isinstance(exponent, int | float) else None
+    return float(exponent) if isinstance(exponent, int | float) else None
 
 
 def _times(factor: float) -> Move:
-    return lambda step, drift: drift.exponent * factor
+    return lambda step, drifting: factor
 
 
-def _plus_epsilon(step: Step, drift: Drift) -> float | None:
+def _plus_epsilon(step: Step, drifting: Tensor) -> float | None:
     other = step.call.get("other")
     small = isinstance(other, int | float) and abs(other) <= LARGEST_EPSILON
-    return drift.exponent if small else None
+    return 1.0 if small else None
 
 
-def _divided(step: Step, drift: Drift) -> float | None:
-    divisor = step.call.get("other")
-    return -drift.exponent if isinstance(divisor, Tensor) else drift.exponent
+def _divided(step: Step, drifting: Tensor) -> float | None:
+    return -1.0 if step.call["other"] is drifting else 1.0
 
 
 _MOVES: Mapping[str, Move] = {
-    **dict.fromkeys((*LAYOUT, "alias", "detach", "mul", "mul_", "neg", "squeeze"), _same),
+    **dict.fromkeys((*LAYOUT, "alias", "detach", "mul", "mul_", "neg", "squeeze"), _times(1)),
     **dict.fromkeys(("add", "add_", "clamp_min"), _plus_epsilon),
     **dict.fromkeys(("div", "div_"), _divided),
     "pow": _power,
@@ -100,13 +98,15 @@ class _Followed:
         if not drifting:
             return
         drift = self.drifts[id(drifting[0])]
-        exponent = _MOVES.get(step.call.name, _lost)(step, drift)
-        if len(drifting) > 1 or exponent is None:
+        factor = _MOVES.get(step.call.name, _lost)(step, drifting[0])
+        if len(drifting) == 1 and self._absorbed(step, drift, drifting[0]):
+            return
+        if len(drifting) > 1 or factor is None:
             for tensor in drifting:
                 self.failed |= self.drifts[id(tensor)].seeds
-        elif not self._absorbed(step, drift):
-            for tensor in step.call.outputs:
-                self.drifts[id(tensor)] = Drift(drift.node, exponent, drift.seeds)
+            return
+        moved = Drift(drift.node, factor * drift.exponent, drift.seeds)
+        self.drifts.update((id(tensor), moved) for tensor in step.call.outputs)
 
     def _seed(self, place: int, step: Step) -> None:
         inputs = step.input_dims[0]
@@ -124,11 +124,12 @@ class _Followed:
         elif step.call.get("weight") is not None:
             self._absorb(self.weights.get(id(step.call["weight"]), ""), drift)
 
-    def _absorbed(self, step: Step, drift: Drift) -> bool:
+    def _absorbed(self, step: Step, drift: Drift, drifting: Tensor) -> bool:
         """Whether a parameter that lies along the extent is multiplied in."""
-        if step.call.name not in ("mul", "mul_"):
+        first = _FACTORS.get(step.call.name)
+        if first is None or all(tensor is not drifting for tensor in step.inputs[first:]):
             return False
-        for tensor, dims in zip(step.inputs, step.input_dims, strict=True):
+        for tensor, dims in zip(step.inputs[first:], step.input_dims[first:], strict=True):
             weight = self.weights.get(id(tensor)) if tensor is not None else None
             if weight and dims and dims.nodes[-1].find() is drift.node.find():
                 self._absorb(weight, drift)
@@ -155,7 +156,7 @@ class _Followed:
                 self.failed |= seeds
 
 
-def _lost(step: Step, drift: Drift) -> float | None:
+def _lost(step: Step, drifting: Tensor) -> float | None:
     return None
 
 

@@ -102,8 +102,9 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         granularity: "channel" removes every kind of unit whose removal is exact; "head",
             "head_dim", "width" or "expert" one kind alone, exact or not. "weight" sets single
             weights to zero, "4x1" blocks of them (outputs x inputs, any), and "2:4" all but 2 of
-            every 4 inputs in a row (any). "layer" takes out whole residual blocks; "activation" makes activation functions
-            straight lines, and one layer of those between which nothing is left.
+            every 4 inputs in a row (any). "layer" takes out whole residual blocks; "activation"
+            makes activation functions straight lines, and one layer of those between which
+            nothing is left.
         allocation: A name or an object that says how many units each group keeps; "uniform" for
             channels and "global" for weights unless given.
         schedule: In which rounds to score anew, without training in between, such as

@@ -236,3 +236,15 @@ def limited_norms(net, x):
 @case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "normalises over"})
 def limited_norms_lose_zeros(net, x):
     return net.b(net.a(x).exp().renorm(2, 0, 1.0))
+
+
+@case(
+    IMAGES,
+    lambda: {"a": conv(3, 8), "b": conv(8, 6), "c": conv(6, 4), "gain": weight(6)},
+    free={"b": 6},
+    kept={"a": "normalises over the units"},
+)
+def standardised_weight(net, x):
+    flat = net.b.weight.flatten(1).unsqueeze(0)
+    flat = F.batch_norm(flat, None, None, weight=net.gain, training=True)
+    return net.c(F.conv2d(net.a(x).relu(), flat.view_as(net.b.weight), net.b.bias, padding=1))

@@ -37,8 +37,16 @@ def _statistics(call: Call, nodes: Sequence[Node]) -> list[Dims]:
     "_native_batch_norm_legit_no_training", "_batch_norm_with_update", "_batch_norm_no_update",
 )  # fmt: skip
 def batch_norm(call: Call) -> Sequence[Dims]:
-    """Scale, shift and running statistics belong to the channels."""
+    """Scale, shift and running statistics belong to the channels.
+
+    Without running statistics, as where weights are standardised, the mean is that of the input
+    over all other dims: their zeros are lost.
+    """
     inputs = call.dims("input")
+    if call.get("training"):
+        for dim in (dim for dim in range(len(inputs.nodes)) if dim != 1):
+            call.mark_inexact(inputs.nodes[dim], OVER)
+            inputs = inputs.replaced(dim, inputs.nodes[dim].find(), zero=False)
     zero = _scaled(call, inputs, 1, ("weight", "bias", "running_mean", "running_var"))
     result = inputs.replaced(1, inputs.nodes[1].find(), zero=zero)
     return [result, *_statistics(call, inputs.nodes[1:2])]

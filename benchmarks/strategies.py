@@ -37,8 +37,9 @@ SETUPS = {
         setup_of("fashion-mnist"),
         title="every strategy on Fashion-MNIST",
         budgets=BUDGETS,
-        width=16,
-        limit=3000,
+        width=8,
+        limit=2000,
+        calibration=8,
         recipe=Recipe(epochs=2, optimizer="adamw", lr=0.01, weight_decay=0.01),
         dense_epochs=10,
     ),
@@ -113,6 +114,9 @@ def main() -> None:
     chosen = [strategy for strategy, reason in reasons.items() if reason is None]
     found = demo(folder, setup=replace(setup, strategies=chosen), progress=progress)
     result = result_of(found, setup, command=f"python benchmarks/strategies.py {name}")
+    allocations = {(one.granularity, one.name): str(one.allocation) for one in chosen}
+    for row in result["rows"]:
+        row["allocation"] = allocations.get((row["granularity"], row["strategy"]), "uniform")
     refusals = [(one, reason) for one, reason in reasons.items() if reason is not None]
     result["refused"] = [
         *({"strategy": s.name, "granularity": s.granularity, "why": why} for s, why in refusals),

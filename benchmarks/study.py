@@ -23,6 +23,7 @@ from prunus.study import Run, Study
 
 HERE = Path(__file__).parent
 SHARED = ("results.jsonl", "report.md")
+ACCURACIES = ("accuracy_cut", "accuracy_batch_norm", "accuracy")
 
 
 def row(runs: list[Run]) -> dict[str, Any]:
@@ -35,12 +36,8 @@ def row(runs: list[Run]) -> dict[str, Any]:
         "strategy": first.strategy,
         "kind": first.kind,
         "needs": list(first.needs),
-        "seeds": {
-            "accuracy_cut": [r.accuracy_cut for r in runs],
-            "accuracy": [r.accuracy for r in runs],
-        },
-        "accuracy_cut": mean([r.accuracy_cut for r in runs]),
-        "accuracy": mean([r.accuracy for r in runs]),
+        "seeds": {figure: [getattr(r, figure) for r in runs] for figure in ACCURACIES},
+        **{figure: mean([getattr(r, figure) for r in runs]) for figure in ACCURACIES},
         "lower": min(r.comparison["lower"] for r in runs),
         "verdicts": sorted(str(r.comparison["verdict"]) for r in runs),
         "params": mean([r.params for r in runs]),

@@ -220,63 +220,43 @@ def places(found: Studies) -> Iterator[tuple[str, dict[str, Row]]]:
     for dataset, result in found.items():
         for level, word in LEVELS.items():
             rows = {r["strategy"]: r for r in result["rows"] if r["granularity"] == level}
-            budget = next(row["budget"] for row in rows.values())
-            yield f"{dataset}, {word}, {budget}", rows
+            yield f"{dataset} {word}", rows
 
 
 def strategy(found: Studies, name: str) -> str:
-    """One strategy beside magnitude with the same allocation and a random choice."""
+    """One strategy, magnitude with the same allocation, and a random choice."""
     lines = []
     for place, rows in places(found):
         if name in rows:
-            own, rivals = rows[name], (_magnitude(rows, rows[name]), rows["random"])
-            lines.append((
-                f"{place}, {own['allocation']}",
-                *(_percent(row["accuracy_cut"]) for row in (own, *rivals)),
-                *(_percent(row["accuracy"]) for row in (own, *rivals)),
-                _verdicts(own),
-                _scoring_time(own),
-            ))
-    beside = ["magnitude", "random"]
-    header = [
-        "kept", "after the cut", *beside, "after recovery", *beside, "verdicts", "scoring"
-    ]  # fmt: skip
-    table = [f"{markdown(header, lines)}\n\n{_how(found)}"] if lines else []
+            rivals = dict.fromkeys([name, _magnitude(rows, rows[name]), "random"])
+            lines += [_line(f"{place}: {each}", rows[each]) for each in rivals]
+    table = [f"{markdown(_HEADER, lines)}\n\n{_how(found)}"] if lines else []
     return "\n\n".join([*table, *_refusals(found, name)])
 
 
 def family(found: Studies, name: str) -> str:
     """A strategy and what differs from it in one thing: those named "NAME, ..."."""
     lines = [
-        (
-            f"{place}: {row['strategy']}{'' if ',' in each else ', ' + row['allocation']}",
-            _percent(row["accuracy_cut"]),
-            _percent(row["accuracy"]),
-            _verdicts(row),
-            _scoring_time(row),
-        )
+        _line(f"{place}: {each}" + ("" if "," in each else f", {row['allocation']}"), row)
         for place, rows in places(found)
         for each, row in rows.items()
         if each == name or each.startswith(f"{name}, ")
     ]
-    header = ["kept", "after the cut", "after recovery", "verdicts", "scoring"]
-    return f"{markdown(header, lines)}\n\n{_how(found)}"
+    return f"{markdown(_HEADER, lines)}\n\n{_how(found)}"
 
 
 def overview(found: Studies, _: None) -> str:
-    """Every strategy: what it needs, and accuracy after the cut and after recovery everywhere."""
+    """Every strategy: what it needs and costs, and its accuracies everywhere."""
     tables = list(places(found))
     names = dict.fromkeys(name for _, rows in tables for name in rows)
     lines = []
     for name in names:
         rows = [rows.get(name) for _, rows in tables]
         known = [row for row in rows if row]
-        lines.append((
-            f"[{name}]({_page(name)}.md)",
-            ", ".join(known[0]["needs"]) or "weights",
-            _scoring_time(max(known, key=lambda row: row["score_seconds"] or 0)),
-            *(_before_and_after(row) for row in rows),
-        ))
+        slowest = max(known, key=lambda row: row["score_seconds"] or 0)
+        needs = ", ".join(known[0]["needs"]) or "weights"
+        own = (f"[{name}]({_page(name)}.md)", needs, _seconds_of(slowest))
+        lines.append((*own, *(_stages(row) for row in rows)))
     header = ["strategy", "needs", "scoring, at most", *(place for place, _ in tables)]
     made = "\n\n".join(f"{dataset}: {made_by(result)}" for dataset, result in found.items())
     return f"{markdown(header, lines)}\n\n{_how(found)}\n\n{made}"
@@ -284,12 +264,7 @@ def overview(found: Studies, _: None) -> str:
 
 def plots(found: Studies, folder: str) -> str:
     """The pictures of benchmarks/plots.py, which are in `folder` as seen from the page."""
-    return "\n\n".join(f"![{dataset}]({folder}/{picture(dataset)})" for dataset in found)
-
-
-def picture(dataset: str) -> str:
-    """Return the name of the file of a data set's plot."""
-    return f"{dataset.lower()}.svg"
+    return "\n\n".join(f"![{dataset}]({folder}/{dataset.lower()}.svg)" for dataset in found)
 
 
 def _page(name: str) -> str:
@@ -299,20 +274,31 @@ def _page(name: str) -> str:
     return "schedules" if "," in name else "random" if name == "scratch" else name
 
 
-def _magnitude(rows: dict[str, Row], own: Row) -> Row:
-    allocation = own["allocation"]
-    named = rows.get(f"magnitude, {allocation}", rows["magnitude"])
-    return rows["magnitude"] if rows["magnitude"]["allocation"] == allocation else named
+_HEADER = ["", "after the cut", "batch norms anew", "after recovery", "verdicts", "scoring"]
+
+
+def _line(name: str, row: Row) -> tuple[str, ...]:
+    accuracies = (row[figure] for figure in ("accuracy_cut", "accuracy_batch_norm", "accuracy"))
+    return (name, *(_percent(share) for share in accuracies), _verdicts(row), _seconds_of(row))
+
+
+def _magnitude(rows: dict[str, Row], own: Row) -> str:
+    """Return the name of magnitude with the allocation of `own`."""
+    named = f"magnitude, {own['allocation']}"
+    return named if named in rows else "magnitude"
 
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def _before_and_after(row: Row | None) -> str:
+def _stages(row: Row | None) -> str:
+    """Return the three accuracies in one text."""
     if row is None:
         return "-"
-    return f"{_percent(row['accuracy_cut'])} → {_percent(row['accuracy'])}"
+    before = (row["accuracy_cut"], row["accuracy_batch_norm"])
+    known = [f"{share:.0%}" for share in before if share is not None]
+    return " → ".join([*known, _percent(row["accuracy"])])
 
 
 def _verdicts(row: Row) -> str:
@@ -320,19 +306,21 @@ def _verdicts(row: Row) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
-def _scoring_time(row: Row) -> str:
+def _seconds_of(row: Row) -> str:
     return f"{row['score_seconds']:.2f} s" if row["score_seconds"] is not None else "-"
 
 
 def _how(found: Studies) -> str:
     """Return what the figures of a table are."""
+    result = next(iter(found.values()))
+    budgets = {LEVELS[row["granularity"]]: row["budget"] for row in result["rows"]}
     sets = [
-        f"{dataset} (dense {_percent(result['dense']['accuracy'])}, {result['items']:,} test "
-        f"images, margin {result['margin']:.0%})"
-        for dataset, result in found.items()
+        f"{dataset} (dense {_percent(each['dense']['accuracy'])}, {each['items']:,} test images, "
+        f"margin {each['margin']:.0%})"
+        for dataset, each in found.items()
     ]
-    seeds = len(next(iter(found.values()))["seeds"])
-    return f"Means over {seeds} seeds: {'; '.join(sets)}."
+    kept = ", ".join(f"{word} {budget}" for word, budget in budgets.items())
+    return f"Kept: {kept}. Means over {len(result['seeds'])} seeds: {'; '.join(sets)}."
 
 
 def _refusals(found: Studies, name: str) -> Iterator[str]:
@@ -360,7 +348,7 @@ GUIDE: dict[str, Callable[[Studies, Any], str]] = {
 def table(name: str, argument: str | None = None) -> str:
     """Return the table of that name: of its results file, or of the guide."""
     if name in GUIDE:
-        return GUIDE[name](studies(), argument)
+        return GUIDE[name](studies(), argument) if studies() else "Not measured yet."
     result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return f"{TABLES[name](result)}\n\n{made_by(result)}"
 
@@ -381,12 +369,13 @@ def pages() -> Iterator[Path]:
 
 
 def main() -> None:
-    """Write every page whose tables have changed."""
+    """Write every page whose tables have changed, and the plots."""
     for page in pages():
         before = page.read_text(encoding="utf-8")
         if (after := filled(before)) != before:
             page.write_text(after, encoding="utf-8")
             print(f"wrote {page.relative_to(ROOT)}")
+    runpy.run_path(str(Path(__file__).with_name("plots.py")), run_name="__main__")
 
 
 if __name__ == "__main__":

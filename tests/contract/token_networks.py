@@ -167,8 +167,9 @@ class TokenNetwork(nn.Module):
         }[self.entry]()
         self.place = nn.Parameter(torch.randn(1, TOKENS, WIDTH)) if pick((True, False)) else None
         branches: list[nn.Module] = []
-        for _ in range(pick((1, 2, 3))):
-            made = pick((Attention, Attention, Mlp, Mlp, lambda pick: Merging()))(pick)
+        for place in range(pick((1, 2, 3))):  # the first has something inside that can be cut
+            merging = [] if place == 0 else [lambda pick: Merging()]
+            made = pick([Attention, Attention, Mlp, Mlp, *merging])(pick)
             plain = not isinstance(made, Merging) and getattr(made, "bias", None) is None
             branches.append(Windows(made) if plain and pick((0, 0, 1)) else made)
         self.branches = nn.ModuleList(branches)

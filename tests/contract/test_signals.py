@@ -26,15 +26,30 @@ each_criterion = pytest.mark.parametrize(
 )
 
 
-def network() -> tuple[nn.Module, Groups]:
-    """A network with convolutions, batch norms, a flatten and dropout; its free channels."""
+class Residual(nn.Module):
+    """A block that can be taken out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(48, 48)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.layer(x)
+        return out
+
+
+def network(criterion: Criterion) -> tuple[nn.Module, Groups]:
+    """A network with convolutions, batch norms, a flatten and dropout; the units it is for."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3), nn.BatchNorm2d(3),
-        nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Linear(48, 10),
+        nn.ReLU(), nn.Dropout(), nn.Flatten(), nn.Sequential(Residual(), Residual()),
+        nn.Linear(48, 10),
     )  # fmt: skip
     model[1].running_mean.uniform_(-0.1, 0.1)
-    found = groups(trace(model, INPUTS), "channel")
+    kinds = {signal.units for signal in criterion.needs}
+    granularity = {"blocks": "layer", "functions": "activation"}.get(*kinds or {""}, "channel")
+    found = groups(trace(model, INPUTS), granularity)
     return model, {name: group for name, group in found.items() if group.frozen_because is None}
 
 
@@ -64,7 +79,7 @@ def states() -> list[object]:
 
 @each_criterion
 def test_the_model_is_left_as_it_was(criterion):
-    model, found = network()
+    model, found = network(criterion)
     model.train()[1].eval()
     model[3].weight.requires_grad_(False)
     model[0].weight.grad = torch.full_like(model[0].weight, 7.0)
@@ -86,7 +101,7 @@ def test_the_model_is_left_as_it_was(criterion):
 
 @each_criterion
 def test_random_generators_are_left_alone(criterion):
-    model, found = network()
+    model, found = network(criterion)
     before = states()
     collected(criterion, model, found)
     assert states() == before
@@ -95,7 +110,7 @@ def test_random_generators_are_left_alone(criterion):
 @each_criterion
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_works_where_the_caller_forbids_gradients(criterion, context):
-    model, found = network()
+    model, found = network(criterion)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     expected = collected(criterion, model, found)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
@@ -110,7 +125,7 @@ def test_works_where_the_caller_forbids_gradients(criterion, context):
 
 @each_criterion
 def test_frozen_parameters_are_scored_like_others(criterion):
-    (free, found), (frozen, _) = network(), network()
+    (free, found), (frozen, _) = network(criterion), network(criterion)
     frozen.requires_grad_(False)
     first, second = (
         criteria.scores(criterion, found, collected(criterion, model, found))
@@ -147,7 +162,7 @@ class Careless(Criterion):
         lambda model: model.eval(),
         lambda model: model[0].weight.data.add_(1),
         lambda model: model[1].running_mean.add_(1),
-        lambda model: model[8](torch.ones(48)).sum().backward(),
+        lambda model: model[9](torch.ones(48)).sum().backward(),
         lambda model: model[3].requires_grad_(True),
         lambda model: model[3].register_forward_hook(lambda *_: None),
     ],

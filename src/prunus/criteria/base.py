@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prunus.errors import CriterionError
-from prunus.records import Group, Groups, Scores
+from prunus.records import Groups, Scores
 from prunus.signals.signal import Signal
 from prunus.signals.tensors import PIECE, GroupTensors, Signals
 from prunus.signals.weights import is_finite
@@ -115,24 +115,8 @@ def scores(criterion: Criterion, groups: Groups, signals: Signals) -> Scores:
 
     def stream(name: str) -> Iterator[Tensor]:
         group = groups[name]
-        if group.blocks and any(signal.per == "member" for signal in criterion.needs):
-            raise _no_weights(criterion, group)
         size = PIECE if criterion.elementwise else group.size
         for piece in signals.pieces(group, criterion.needs, size=size):
             yield criterion(piece).cpu()
 
     return Scores(criterion=repr(criterion), stream=stream)
-
-
-def _no_weights(criterion: Criterion, group: Group) -> CriterionError:
-    if group.taken_up_by is not None:
-        return CriterionError(
-            f"{criterion!r} cannot score activation functions such as '{group.name}'",
-            why="it compares weights, and they have none",
-            hint='criterion="linear_damage", or criterion="linear_loss"',
-        )
-    return CriterionError(
-        f"{criterion!r} cannot score whole blocks such as '{group.blocks[0]}'",
-        why="it compares weights of one shape; a block is many of many shapes",
-        hint='criterion="block_influence", or criterion="greedy_loss"',
-    )

@@ -8,7 +8,6 @@ import base64
 import re
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from prunus.extents import Extent, from_json, leaves, to_json
 from prunus.files import atomic_write, read_limited
 from prunus.links import Fold, Line
 from prunus.records import Correction, Kept, Plan, SizeAttribute
-from prunus.save.sealed import LIMIT, altered, seal, take, unseal
+from prunus.save.sealed import LIMIT, altered, plain, seal, take, unseal
 
 FORMAT, VERSION = "prunus plan", 1
 _MOST_UNITS_IN_RANGES = 4096
@@ -94,8 +93,8 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
             for correction in plan.corrections
         ],
         "stacks": {group: list(names) for group, names in plan.stacks.items()},
-        "lines": [asdict(line) for line in plan.lines],
-        "folds": [asdict(fold) for fold in plan.folds],
+        "lines": [plain(line) for line in plan.lines],
+        "folds": [plain(fold) for fold in plan.folds],
     }
 
 

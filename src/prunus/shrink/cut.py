@@ -89,6 +89,7 @@ def rebind(
         PlanError: The optimizer keeps something of another shape, or of layers that became
             others; nothing was changed.
     """
+    _check_followed(plan)
     _check_state(optimizer, model, _cuts(plan))
     dense, small = dict(model.named_parameters()), dict(result.named_parameters())
     names = {name: name for name in small} if result is model else dense_names(plan, small)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from prunus.errors import CriterionError
 from prunus.inputs import call, tensors_in
 from prunus.modes import mode, skipped
 from prunus.signals.passes import batches_of, random_state_kept
@@ -19,12 +18,10 @@ def collect_influence(request: Request) -> Values:
     """Return, per group, how much each block turns what passes through it.
 
     Raises:
-        CriterionError: A group's units are no whole blocks.
         DataError: There is no batch, or one is not finite.
 
     Cost: One forward pass over the data.
     """
-    _check_blocks(request)
     turned = {path: torch.zeros(()) for group in request.groups.values() for path in group.blocks}
     count = 0
 
@@ -49,7 +46,6 @@ def collect_order(request: Request) -> Values:
 
     Cost: n (n + 1) / 2 passes over the data for n blocks in all.
     """
-    _check_blocks(request)
     left = {path for group in request.groups.values() for path in group.blocks}
     order: dict[str, int] = {}
     with _quiet(request):
@@ -74,6 +70,7 @@ INFLUENCE = Signal(
     per="group",
     collector=collect_influence,
     requires=("data",),
+    units="blocks",
 )
 ORDER = Signal(
     name="order_U",
@@ -81,17 +78,8 @@ ORDER = Signal(
     per="group",
     collector=collect_order,
     requires=("data", "loss"),
+    units="blocks",
 )
-
-
-def _check_blocks(request: Request) -> None:
-    for group in request.groups.values():
-        if not group.blocks:
-            raise CriterionError(
-                f"the units of '{group.name}' are no blocks that something passes through",
-                why=f"they are of granularity {group.granularity}",
-                hint='granularity="layer", or criterion="magnitude"',
-            )
 
 
 def _loss_without(request: Request, paths: list[str]) -> float:

@@ -43,7 +43,8 @@ def collect(  # noqa: PLR0913 - what a run has, all keywords
         progress: Called with (batches done, batches in all or None) after each batch.
 
     Raises:
-        CriterionError: A criterion lacks what it needs, or a weight is not finite.
+        CriterionError: A criterion lacks what it needs or is for other units, or a weight is not
+            finite.
         DataError: There is no batch, or one, its loss or a gradient is not finite.
 
     Example:
@@ -72,6 +73,7 @@ def collect(  # noqa: PLR0913 - what a run has, all keywords
     for criterion in criteria:
         for signal in _in_order(criterion.needs):
             _check_available(criterion, signal, request)
+            _check_units(criterion, signal, groups)
     request = replace(request, parameters=scored_parameters(model, groups))
 
     wanted: dict[Collector, set[Signal]] = defaultdict(set)
@@ -97,6 +99,25 @@ def _check_available(criterion: Reader, signal: Signal, request: Request) -> Non
         )
 
 
+def _check_units(criterion: Reader, signal: Signal, groups: Groups) -> None:
+    """Raise where a signal says nothing about units of the kind that a group has."""
+    for group in groups.values():
+        kind = "functions" if group.taken_up_by else "blocks" if group.blocks else "slices"
+        if signal.units != kind:
+            unit = group.blocks[0] if group.blocks else group.name
+            what, hint = _KINDS[kind]
+            raise CriterionError(
+                f"{criterion!r} cannot score {what} such as '{unit}'",
+                why=f"it reads {signal.name}, the {signal.meaning}",
+                hint=hint,
+            )
+
+
+_KINDS = {
+    "slices": ("units that are slices of tensors", 'criterion="magnitude"'),
+    "blocks": ("whole blocks", 'criterion="block_influence", or criterion="greedy_loss"'),
+    "functions": ("activation functions", 'criterion="linear_damage", or criterion="linear_loss"'),
+}
 _HOW_TO_PASS = {
     "data": "data=loader",
     "inputs": "inputs=example_inputs",

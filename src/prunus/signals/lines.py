@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prunus.data.loader import checked
-from prunus.errors import CriterionError, DataError
+from prunus.errors import DataError
 from prunus.inputs import Inputs, call, device_of, tensors_in
 from prunus.links import Line
 from prunus.modes import Replaced, mode
@@ -43,7 +43,6 @@ def collect_change(request: Request) -> Values:
     """Return, per activation function, how much the outputs change when it alone is a line.
 
     Raises:
-        CriterionError: A group's unit is no activation function.
         DataError: There is no batch, or one is not finite.
 
     Cost: n + 2 forward passes over the data for n functions.
@@ -89,6 +88,7 @@ LINE_CHANGE = Signal(
     per="group",
     collector=collect_change,
     requires=("data",),
+    units="functions",
 )
 LINE_LOSS = Signal(
     name="line_loss_U",
@@ -96,17 +96,11 @@ LINE_LOSS = Signal(
     per="group",
     collector=collect_loss,
     requires=("data", "loss"),
+    units="functions",
 )
 
 
 def _lines(request: Request) -> dict[str, Line]:
-    for group in request.groups.values():
-        if group.taken_up_by is None:
-            raise CriterionError(
-                f"the units of '{group.name}' are no activation functions",
-                why=f"they are of granularity {group.granularity}",
-                hint='granularity="activation", or criterion="magnitude"',
-            )
     with _quiet(request.model):
         batches = (inputs for _, inputs, _ in batches_of(request))
         return _fitted(request.model, request.groups, batches)

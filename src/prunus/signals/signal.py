@@ -60,6 +60,8 @@ class Signal:
             read as `group.NAME`.
         collector: Makes it, along with the other signals of the same pass.
         requires: The fields of `Request` that the collector cannot do without.
+        units: What it says something about: slices of tensors, whole blocks, or activation
+            functions.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Signal:
     per: Literal["member", "group"]
     collector: Collector
     requires: tuple[str, ...] = ()
+    units: Literal["slices", "blocks", "functions"] = "slices"
 
 
 class Reader(Protocol):

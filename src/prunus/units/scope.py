@@ -21,7 +21,7 @@ def scoped(groups: Groups, *, include: Sequence[str] | None, exclude: Sequence[s
 def _scoped(group: Group, include: Sequence[str] | None, exclude: Sequence[str]) -> Group:
     if group.frozen_because is not None:
         return group
-    producers = [member.tensor for member in group.members if member.produces]
+    producers = _producers(group)
     for pattern in exclude:
         if any(_matches(tensor, pattern) for tensor in producers):
             return replace(group, frozen_because=f"excluded by '{pattern}'")
@@ -32,6 +32,12 @@ def _scoped(group: Group, include: Sequence[str] | None, exclude: Sequence[str])
     return group
 
 
+def _producers(group: Group) -> list[str]:
+    """Return the tensors that make the units of a group; of activation functions their names."""
+    made = [member.tensor for member in group.members if member.produces]
+    return made or [*group.blocks]
+
+
 def _matches(tensor: str, pattern: str) -> bool:
     layer = tensor.rpartition(".")[0]
     return fnmatchcase(tensor, pattern) or fnmatchcase(layer, pattern)
@@ -39,9 +45,10 @@ def _matches(tensor: str, pattern: str) -> bool:
 
 def _check_patterns(groups: Groups, patterns: Iterable[str]) -> None:
     tensors = {member.tensor for group in groups.values() for member in group.members}
+    own = {name for group in groups.values() if not group.members for name in group.blocks}
     for pattern in patterns:
-        if not any(_matches(tensor, pattern) for tensor in tensors):
-            layers = sorted({tensor.rpartition(".")[0] for tensor in tensors})
+        if not any(_matches(tensor, pattern) for tensor in tensors | own):
+            layers = sorted({tensor.rpartition(".")[0] for tensor in tensors} | own)
             raise PlanError(
                 f"the pattern '{pattern}' matches no layer",
                 why=f"layers with units: {', '.join(layers[:8])}{' ...' * (len(layers) > 8)}",

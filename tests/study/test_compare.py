@@ -18,6 +18,7 @@ import prunus.study.run
 from prunus.allocate import Budget
 from prunus.criteria import Criterion
 from prunus.errors import CriterionError, DataError, StudyError, VerifyError
+from prunus.recover import BatchNorm, FineTune, LeastSquares, steps
 from prunus.save import read, read_manifest
 from prunus.schedules import Iterative
 from prunus.study import Study, read_results
@@ -151,7 +152,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
         seen.taught.append(teacher is not None)
         return fit(*args, recipe=recipe, teacher=teacher, **rest)
 
-    for module in (prunus.study.run, prunus.study.penalise):
+    for module in (prunus.study.run, prunus.study.penalise, steps):
         monkeypatch.setattr(module, "fit", spying)
     return seen
 
@@ -193,6 +194,59 @@ def test_a_strategy_may_score_in_rounds_and_measure_its_allocation(tmp_path: Pat
 
     assert tiny.of(study, "rounds").fraction == tiny.of(study, "measured").fraction
     assert not study.failures
+
+
+# -- recovery ---------------------------------------------------------------------------------
+
+
+def test_the_usual_recovery_may_be_written_out(whole: tuple[Path, Study], tmp_path: Path) -> None:
+    written = Strategy(name="written", recovery=("batch_norm", "logit_distillation"))
+    study = tiny.study(tmp_path, strategies=[written])
+
+    usual = tiny.of(whole[1], "magnitude", granularity="channel")
+    assert tiny.untimed(tiny.of(study, "written")) == replace(
+        tiny.untimed(usual), strategy="written", folder=tiny.of(study, "written").folder
+    )
+
+
+def test_training_steps_share_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = trainings(monkeypatch)
+    own = FineTune(recipe=replace(tiny.RECIPE, epochs=1))
+    mixed = Strategy(name="mixed", recovery=("fine_tune", own, "logit_distillation"))
+
+    tiny.study(tmp_path, strategies=[mixed], recipe=replace(tiny.RECIPE, epochs=5))
+
+    assert seen.epochs[:3] == [3, 1, 2]
+    assert seen.taught[:3] == [False, False, True]
+
+
+def test_a_recovery_without_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = trainings(monkeypatch)
+    solved = Strategy(name="solved", recovery=(LeastSquares(), BatchNorm(batches=2)))
+    cut = Strategy(name="cut", recovery=())
+
+    study = tiny.study(tmp_path, strategies=[solved, cut])
+
+    run, bare = tiny.of(study, "solved"), tiny.of(study, "cut")
+    assert seen.epochs == [4, 2, 4]  # the two controls
+    assert run.accuracy == run.accuracy_batch_norm
+    assert (bare.accuracy, bare.accuracy_batch_norm) == (bare.accuracy_cut, None)
+    assert bare.recover_seconds == 0
+
+
+def test_more_training_steps_than_epochs(tmp_path: Path) -> None:
+    long = Strategy(name="long", recovery=("fine_tune", "logit_distillation", "fine_tune"))
+    with pytest.raises(StudyError, match="'long' trains in 3 steps, and has epochs for 2"):
+        tiny.study(tmp_path, strategies=[long], recipe=replace(tiny.RECIPE, epochs=2))
+
+
+@pytest.mark.parametrize("name", ["hard-concrete", "greg-2", "group-sparse"])
+def test_penalties_run_by_their_names(name: str, tmp_path: Path) -> None:
+    study = tiny.study(tmp_path, strategies=[name], recipe=replace(tiny.RECIPE, epochs=8))
+
+    run = tiny.of(study, name)
+    assert run.penalty_seconds is not None
+    assert run.needs == ("data", "labels", "training")
 
 
 # -- the same every time ----------------------------------------------------------------------

@@ -13,6 +13,7 @@ from torch import nn
 from prunus.allocate import Allocator, Budget
 from prunus.allocate.base import Counts, Problem
 from prunus.errors import StudyError
+from prunus.recover import steps
 from prunus.study import Run, Strategy, Study, read_results
 from prunus.train import Hook, fit
 
@@ -82,7 +83,7 @@ def test_a_failure_is_not_tried_again(tmp_path: Path) -> None:
 
 def test_zeros_that_are_not_held_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = tiny.of(tiny.study(tmp_path / "held", budgets=WEIGHT), "random")
-    monkeypatch.setattr("prunus.study.run._Held", lambda plan: Hook())
+    monkeypatch.setattr(steps, "Held", lambda plan: Hook())
     let_go = tiny.of(tiny.study(tmp_path / "let go", budgets=WEIGHT), "random")
     assert held.nonzero <= held.params // 4
     assert let_go.nonzero > let_go.params // 2
@@ -97,8 +98,9 @@ def test_every_pruned_run_reads_the_same_epochs(
         read.extend(data.first + epoch for epoch in range(recipe.epochs))
         return fit(model, data, recipe=recipe, **rest)
 
-    for module in ("run", "penalise"):
-        monkeypatch.setattr(f"prunus.study.{module}.fit", spying)
+    monkeypatch.setattr("prunus.study.run.fit", spying)
+    monkeypatch.setattr("prunus.study.penalise.fit", spying)
+    monkeypatch.setattr(steps, "fit", spying)
     tiny.study(tmp_path, strategies=["l1", "random"])
     pruned = list(range(tiny.RECIPE.epochs))
     assert read == [*pruned, *pruned, *range(2 + tiny.RECIPE.epochs)]

@@ -7,7 +7,7 @@ from torch import Tensor
 from prunus.allocate import Uniform
 from prunus.criteria import Criterion
 from prunus.criteria.random import Random
-from prunus.errors import BudgetError, CriterionError, PlanError, StudyError
+from prunus.errors import BudgetError, CriterionError, PlanError, StudyError, TrainError
 from prunus.schedules import Dynamic
 from prunus.signals import GroupTensors
 from prunus.study.strategy import Strategy, chosen, scratch, strategies
@@ -124,6 +124,22 @@ def test_an_allocation_that_measures_needs_data_too() -> None:
 def test_a_schedule_that_needs_a_training_is_refused() -> None:
     with pytest.raises(StudyError, match=r"'own' cannot use Dynamic(.|\n)*prunus.Pruner"):
         Strategy(name="own", granularity="weight", schedule=Dynamic(steps=5))
+
+
+def test_every_penalty_may_be_named() -> None:
+    picked = {one.name: one for one in chosen(list(PENALTIES), "channel")}
+    for name, kind in PENALTIES.items():
+        assert type(picked[name].penalty) is kind
+    assert picked["slimming"].criterion == "batch_norm_scale"
+    zeroing = [one.name for one in chosen(["slimming", "elastic-net"], "weight")]
+    assert zeroing == ["elastic-net", "random", "scratch"]
+
+
+def test_steps_of_a_recovery_are_checked() -> None:
+    with pytest.raises(TrainError, match="there is no recovery 'batchnorm'"):
+        Strategy(name="own", recovery=("batchnorm",))
+    with pytest.raises(StudyError, match="'own' cannot have a recovery"):
+        Strategy(name="own", recovery=("batch_norm",), from_scratch=True)
 
 
 class Custom(Criterion):

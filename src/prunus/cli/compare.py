@@ -52,8 +52,9 @@ def compare(  # noqa: PLR0913 - what can be typed
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="With commas: magnitude, gradient, taylor, l1, l2, group-lasso. All unless "
-            "given; random and scratch are always there.",
+            help="With commas: magnitude, gradient, taylor, l1, l2, group-lasso, which run unless "
+            "given; other criteria and solvers; elastic-net, greg-1, greg-2, group-sparse, "
+            "hard-concrete, slimming. random and scratch are always there.",
         ),
     ] = None,
     granularity: Granularity = "channel",

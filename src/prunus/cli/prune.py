@@ -29,6 +29,8 @@ prunus prune net:resnet --budget macs=0.5 --out small
 prunus prune torchvision:resnet18 --budget macs=0.5 --multiple-of 8
 prunus prune models.py:build --data data.py:loaders --budget params=0.3 \\
   --criterion taylor --recover 10 --out small
+prunus prune net:resnet --data digits --weights dense.safetensors --budget macs=0.5 \\
+  --recover least_squares,batch_norm,fine_tune=3
 prunus prune net:resnet --data digits --weights dense.safetensors \\
   --dense-epochs 20 --budget macs=0.5 --recover 5 --out small
 """
@@ -46,13 +48,13 @@ def prune(  # noqa: PLR0913 - what can be typed
         ),
     ] = None,
     criterion: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME",
             help="What scores units: magnitude, lamp, fpgm, gradient, snip, taylor, fisher, random "
-            "and more; or what solves single weights: sparsegpt.",
+            "and more; or what solves single weights: sparsegpt. By granularity unless given.",
         ),
-    ] = "magnitude",
+    ] = None,
     granularity: Granularity = "channel",
     allocation: Annotated[
         str | None,
@@ -71,8 +73,14 @@ def prune(  # noqa: PLR0913 - what can be typed
     ] = 1,
     data: Annotated[str | None, typer.Option(metavar="DATA", help=f"{DATA}.")] = None,
     recover: Annotated[
-        int, typer.Option(min=0, metavar="EPOCHS", help="Train so long after the cut.")
-    ] = 0,
+        str | None,
+        typer.Option(
+            metavar="EPOCHS|STEPS",
+            help="Train so many epochs after the cut, or do these steps, with commas: batch_norm, "
+            "bias, least_squares, fine_tune, logit_distillation, feature_distillation; those that "
+            "train take epochs, as fine_tune=5.",
+        ),
+    ] = None,
     batch_norm: Annotated[
         bool, typer.Option(help="Measure batch-norm statistics again after the cut, with --data.")
     ] = True,
@@ -92,13 +100,15 @@ def prune(  # noqa: PLR0913 - what can be typed
     from prunus.cli import steps, tables
     from prunus.cli.budget import budget_of
     from prunus.cli.datasets import open_data
+    from prunus.cli.recovery import steps_named
     from prunus.cli.training import open_trained
     from prunus.save.sealed import plain
     from prunus.train import Recipe
 
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
     wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of) if budget else None
-    recipe = Recipe(epochs=recover or 1, optimizer=optimizer, lr=lr)
+    recipe = Recipe(optimizer=optimizer, lr=lr)
+    chosen = steps_named(recover, recipe=recipe, batch_norm=batch_norm)
     steps.check(model=model, data=data, recover=recover, margin=margin, out=out)
     if dense_epochs is not None and weights is None:
         raise typer.BadParameter(
@@ -115,10 +125,8 @@ def prune(  # noqa: PLR0913 - what can be typed
     )  # fmt: skip
     comparison = None
     if found is not None:
-        steps.recover(
-            screen, pruned, found, source.model,
-            recipe=recipe if recover else None, batch_norm=batch_norm,
-        )  # fmt: skip
+        if found.train is not None or recover is not None:
+            steps.recover(screen, pruned, found, chosen, recipe=recipe)
         comparison = steps.compared(screen, source.model, pruned.model, found, margin=margin)
     pruned = steps.measured(screen, pruned, source.inputs)
     proof = {"source": source.record, "comparison": plain(comparison)}

@@ -11,30 +11,34 @@ from torch import nn
 from prunus import api
 from prunus.api import Pruned
 from prunus.cli.datasets import Data, items_of
+from prunus.cli.recovery import TEXTS
 from prunus.cli.render import Screen
 from prunus.cli.saved import check_target
 from prunus.cli.sources import Source
-from prunus.cli.training import cross_entropy, train
+from prunus.cli.training import Shown, cross_entropy, steps_of
 from prunus.cost import CostModel, count, measure_latencies, measure_peak_memory
 from prunus.errors import DataError, SaveError, StudyError
 from prunus.inputs import Inputs
-from prunus.planner import scorer_of
+from prunus.planner import default_criterion, scorer_of
 from prunus.records import Cost
-from prunus.recover import reestimate_batch_norm
+from prunus.recover import Recovery, Training
+from prunus.recover import recover as api_recover
 from prunus.trace import trace
 from prunus.train import Recipe
 from prunus.verify import Comparison, verify
 from prunus.verify.paired import check_margin
 
 
-def check(*, model: str, data: str | None, recover: int, margin: float, out: Path | None) -> None:
+def check(
+    *, model: str, data: str | None, recover: str | None, margin: float, out: Path | None
+) -> None:
     """Find out what can be found out before the work begins.
 
     Raises:
         PruneError: The work would end without a result.
     """
     check_margin(margin)
-    if recover and data is None:
+    if recover not in (None, "0") and data is None:
         raise DataError(f"--recover {recover} needs data to train on", hint="--data digits")
     if out is None:
         return
@@ -58,7 +62,7 @@ def check_report() -> None:
 
 
 def prune(
-    screen: Screen, source: Source, data: Data | None, *, criterion: str, **settings: Any
+    screen: Screen, source: Source, data: Data | None, *, criterion: str | None, **settings: Any
 ) -> Pruned:
     """Cut, and check that the small model computes what the masked one does.
 
@@ -66,11 +70,13 @@ def prune(
         screen: For the bar.
         source: What to cut.
         data: For a criterion or solver that reads data.
-        criterion: Its name.
+        criterion: Its name; that which serves the granularity where None.
         settings: See `prunus.prune`.
     """
-    scorer, solver = scorer_of(criterion)
+    granularity = settings["granularity"]
+    scorer, solver = scorer_of(criterion or default_criterion(granularity))
     reads = solver is not None or any(signal.requires for signal in scorer.needs)
+    reads = reads or granularity == "activation"  # lines are fitted to what is read
     with screen.bar("pruning"):
         return api.prune(
             source.model,
@@ -83,28 +89,18 @@ def prune(
 
 
 def recover(
-    screen: Screen,
-    pruned: Pruned,
-    data: Data,
-    teacher: nn.Module,
-    *,
-    recipe: Recipe | None,
-    batch_norm: bool,
+    screen: Screen, pruned: Pruned, data: Data, steps: Sequence[Recovery], *, recipe: Recipe
 ) -> None:
-    """Bring accuracy back, in place: batch-norm statistics, then training by a recipe, if any."""
-    if batch_norm and data.train is not None:
-        with screen.bar("measuring batch norms"):
-            reestimate_batch_norm(pruned.model, data.train)
-    if recipe is not None:
-        train(
-            screen,
-            pruned.model,
-            data.training,
-            recipe=recipe,
-            text="recovering",
-            teacher=teacher,
-            plan=pruned.plan,
-        )
+    """Bring accuracy back, in place, step by step."""
+    for step in steps:
+        name, total = TEXTS[type(step)], None
+        if isinstance(step, Training):
+            total = steps_of(step.recipe or recipe, data.training)
+        with screen.bar(name, total) as at:
+            api_recover(
+                pruned, [step], data=data.training, loss=cross_entropy, recipe=recipe,
+                hooks=[Shown(at, name)],
+            )  # fmt: skip
 
 
 def compared(

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from prunus.cli.asked import Shape
 from prunus.cli.datasets import Data
@@ -17,8 +16,6 @@ from prunus.cli.saved import open_source
 from prunus.cli.sources import Source
 from prunus.cli.state import check_writable, save_weights
 from prunus.errors import PruneError
-from prunus.masks import Masked
-from prunus.records import Plan
 from prunus.train import Hook, Recipe, Step, fit
 
 
@@ -28,18 +25,7 @@ def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits.movedim(-1, 1), targets)
 
 
-class Held(Hook):
-    """Keeps the zeros of a plan through a training."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def start(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Set the zeros again after every step of `optimizer`."""
-        Masked(model, self.plan).hold(optimizer)
-
-
-class _Shown(Hook):
+class Shown(Hook):
     """Moves a bar."""
 
     def __init__(self, at: Callable[[int, str], None], text: str) -> None:
@@ -57,16 +43,15 @@ def train(
     *,
     recipe: Recipe,
     text: str,
-    teacher: nn.Module | None = None,
-    plan: Plan | None = None,
 ) -> None:
-    """Train `model` in place, with a bar; zeros of a plan that zeroes weights stay zero."""
-    steps = recipe.epochs * length_hint(data, 0)
-    with screen.bar(text, steps or None) as at:
-        hooks: list[Hook] = [_Shown(at, text)]
-        if plan is not None and plan.zeroes:
-            hooks.append(Held(plan))
-        fit(model, data, loss=cross_entropy, recipe=recipe, teacher=teacher, hooks=hooks)
+    """Train `model` in place, with a bar."""
+    with screen.bar(text, steps_of(recipe, data)) as at:
+        fit(model, data, loss=cross_entropy, recipe=recipe, hooks=[Shown(at, text)])
+
+
+def steps_of(recipe: Recipe, data: Iterable[Any]) -> int | None:
+    """Return how many steps a training takes, None where the data do not say."""
+    return recipe.epochs * length_hint(data, 0) or None
 
 
 def open_trained(  # noqa: PLR0913 - what the options say, all keywords

@@ -1,6 +1,6 @@
 """Getting accuracy back after a cut, with and without training; `recover` combines the steps."""
 
-from prunus.recover.base import Cut, Given, Held, Recovery
+from prunus.recover.base import Cut, Given, Held, Recovery, Training
 from prunus.recover.batch_norm import reestimate_batch_norm
 from prunus.recover.bias_compensation import compensate_bias
 from prunus.recover.features import FeatureDistillation
@@ -21,6 +21,7 @@ __all__ = [
     "LogitDistillation",
     "Recovered",
     "Recovery",
+    "Training",
     "compensate_bias",
     "get",
     "reconstruct",

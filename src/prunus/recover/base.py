@@ -59,13 +59,11 @@ class Recovery(ABC):
 
     Attributes:
         compares: Whether it looks at the dense model.
-        trains: Whether it needs targets and a loss.
         closer: Whether what the layers give on the data is never further from the dense model
             afterwards.
     """
 
     compares: ClassVar[bool] = False
-    trains: ClassVar[bool] = False
     closer: ClassVar[bool] = False
 
     @abstractmethod
@@ -75,6 +73,17 @@ class Recovery(ABC):
         Raises:
             PruneError: The data, the models or the training do not allow it.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Recovery):
+    """A step that trains: it needs targets and a loss.
+
+    Attributes:
+        recipe: How; that of the call where None.
+    """
+
+    recipe: Recipe | None = None
 
 
 class Held(Hook):

@@ -17,17 +17,17 @@ from prunus.errors import TrainError, unknown_name
 from prunus.inputs import Loss, call, device_of
 from prunus.modes import eager, mode
 from prunus.records import Plan
-from prunus.recover.base import Cut, Given, Held, Recovery, dense_of, loss_of
+from prunus.recover.base import Cut, Given, Held, Training, dense_of, loss_of
 from prunus.recover.readers import readers
 from prunus.shrink.stacks import dense_names
-from prunus.train import Hook, Recipe, fit
+from prunus.train import Hook, fit
 
 Outputs: TypeAlias = dict[str, list[Tensor]]
 DAMPING = 0.01  # of the first maps, as a share of the mean square of an input
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureDistillation(Recovery):
+class FeatureDistillation(Training):
     """Trains on, by the loss and towards what layers of the dense model give.
 
     Minimises loss + weight * mean over layers of |map(small) - dense|² / |dense|². Where a layer
@@ -47,7 +47,6 @@ class FeatureDistillation(Recovery):
         layers: Names of modules of the small model that return one tensor; None for the linear
             layers and convolutions that lost inputs or weights.
         weight: Of the distance.
-        recipe: How to train; that of the call where None. Its `distill` is not used.
 
     Raises:
         TrainError: A number is out of its range.
@@ -63,9 +62,7 @@ class FeatureDistillation(Recovery):
 
     layers: tuple[str, ...] | None = None
     weight: float = 1.0
-    recipe: Recipe | None = None
     compares = True
-    trains = True
 
     def __post_init__(self) -> None:
         if not self.weight > 0 or self.layers == ():

@@ -8,7 +8,7 @@ from typing import Any
 from prunus.errors import DataError, TrainError, unknown_name
 from prunus.inputs import Loss
 from prunus.modes import seeded
-from prunus.recover.base import Cut, Given, Recovery
+from prunus.recover.base import Cut, Given, Recovery, Training
 from prunus.recover.features import FeatureDistillation
 from prunus.recover.steps import BatchNorm, Bias, FineTune, LeastSquares, LogitDistillation
 from prunus.train import Hook, Recipe
@@ -129,5 +129,5 @@ def _check(pruned: Cut, steps: Sequence[Recovery], given: Given) -> None:
                 why="it was pruned in place",
                 hint="prune with in_place=False, or recover by 'batch_norm' and 'fine_tune'",
             )
-        if step.trains and given.loss is None:
+        if isinstance(step, Training) and given.loss is None:
             raise TrainError(f"{name} needs a loss", hint="loss=nn.CrossEntropyLoss()")

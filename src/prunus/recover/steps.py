@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from prunus.recover.base import Cut, Given, Held, Recovery, dense_of, loss_of
+from prunus.recover.base import Cut, Given, Held, Recovery, Training, dense_of, loss_of
 from prunus.recover.batch_norm import reestimate_batch_norm
 from prunus.recover.bias_compensation import compensate_bias
 from prunus.recover.least_squares import reconstruct
@@ -93,23 +93,17 @@ class LeastSquares(Recovery):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTune(Recovery):
+class FineTune(Training):
     """Trains on, by the loss alone: see `fit`.
 
     Counts steps of the optimizer. Data: inputs and targets. Cost: a training.
 
     Source: Han et al. 2015, arXiv:1506.02626.
 
-    Attributes:
-        recipe: How; that of the call where None.
-
     Example:
         >>> FineTune(recipe=prunus.Recipe(epochs=3)).recipe.epochs
         3
     """
-
-    recipe: Recipe | None = None
-    trains = True
 
     def run(self, cut: Cut, given: Given) -> int:
         """Recover in place; return how many steps were taken."""
@@ -117,25 +111,21 @@ class FineTune(Recovery):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogitDistillation(Recovery):
+class LogitDistillation(Training):
     """Trains on, by the loss and towards the outputs of the dense model: see `distillation`.
 
     Counts steps of the optimizer. Data: inputs and targets. Cost: a training, and a forward pass
     of the dense model in each step.
 
-    Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531.
-
-    Attributes:
-        recipe: How, with the share and the temperature; that of the call where None.
+    Source: Hinton, Vinyals and Dean 2015, arXiv:1503.02531. The recipe says the share of the
+    teacher and the temperature.
 
     Example:
         >>> LogitDistillation(recipe=prunus.Recipe(distill=0.9)).recipe.distill
         0.9
     """
 
-    recipe: Recipe | None = None
     compares = True
-    trains = True
 
     def run(self, cut: Cut, given: Given) -> int:
         """Recover in place; return how many steps were taken."""

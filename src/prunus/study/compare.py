@@ -12,6 +12,7 @@ from prunus.allocate import Budget
 from prunus.data import checked
 from prunus.errors import BudgetError, DataError, StudyError
 from prunus.inputs import Inputs, Loss, device_of
+from prunus.recover import get as recovery
 from prunus.study.facts import facts_of
 from prunus.study.memory import ScoreMemory
 from prunus.study.reading import Calibration, Seeded
@@ -20,7 +21,7 @@ from prunus.study.results import Results, open_results
 from prunus.study.run import run
 from prunus.study.scratch import check_forgettable
 from prunus.study.setting import Job, Setting, key_of
-from prunus.study.strategy import Strategy, chosen
+from prunus.study.strategy import Strategy, chosen, shares_epochs
 from prunus.train import Recipe
 from prunus.verify.accuracy import Metric
 from prunus.verify.paired import check_margin
@@ -55,8 +56,9 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
     Two controls are always there: a random choice, and a dense network of the same cost that is
     trained from scratch. Every run starts from the same dense model and gets the same training:
     `recipe.epochs` in all, with the same teacher (the dense model, where the recipe distils). A
-    strategy with a penalty spends half of them under the penalty, before the cut. The network
-    from scratch gets `dense_epochs` more, as many as went into the dense model.
+    strategy with a penalty spends half of them under the penalty, before the cut; one that names
+    its recovery gets that instead, its training steps sharing the epochs. The network from
+    scratch gets `dense_epochs` more, as many as went into the dense model.
 
     Args:
         model: Trained; left as it is.
@@ -214,6 +216,16 @@ def _check_epochs(jobs: Sequence[Job], recipe: Recipe, dense_epochs: int) -> Non
             why="it spends half of them under a penalty, before the cut",
             hint="raise recipe.epochs, or leave strategies with a penalty out",
         )
+
+    for strategy in {job.strategy.name: job.strategy for job in jobs}.values():
+        steps = sum(shares_epochs(recovery(step)) for step in strategy.recovery or ())
+        left = recipe.epochs - (recipe.epochs // 2 if strategy.penalty else 0)
+        if steps > left:
+            raise StudyError(
+                f"'{strategy.name}' trains in {steps} steps, and has epochs for {left}",
+                why="they share the epochs of the recipe that are left after the cut",
+                hint="raise recipe.epochs, or leave steps out",
+            )
 
 
 def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:

@@ -4,24 +4,31 @@ Everything that is random in a run follows its seed, so that a run is the same w
 it.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from torch import nn
-from torch.optim import Optimizer
 
 from prunus import api
 from prunus.api import Pruned
 from prunus.cost import count, measure_latencies
-from prunus.masks import Masked
-from prunus.records import Plan
-from prunus.recover import reestimate_batch_norm
+from prunus.recover import (
+    BatchNorm,
+    FineTune,
+    LogitDistillation,
+    Recovery,
+    Training,
+    get,
+    recover,
+)
 from prunus.study.models import keep, weigh
 from prunus.study.penalise import penalised
-from prunus.study.reading import Seeded, seeded
+from prunus.study.reading import Calibration, Seeded, seeded
 from prunus.study.records import Run
 from prunus.study.scratch import budget_of_same_cost, forget
 from prunus.study.setting import Job, Setting
-from prunus.train import History, Hook, fit
+from prunus.study.strategy import shares_epochs
+from prunus.train import fit
 from prunus.verify import compare
 
 _TIMED_RUNS = 15
@@ -96,20 +103,19 @@ def _pruned(setting: Setting, job: Job) -> _Made:
         start, penalty_seconds = penalised(setting, job, job.strategy.penalty)
         trained = setting.epochs["penalty"]
     pruned = _cut(setting, job, start)
-    model, seconds = pruned.model, pruned.report.seconds
-    accuracy_cut = setting.accuracy(model)
-    norms = reestimate_batch_norm(model, setting.calibration(job.seed))
-    accuracy_batch_norm = setting.accuracy(model) if norms else None
-    history = _recovered(
-        setting, job, pruned, trained=trained, epochs=setting.recipe.epochs - trained
-    )
+    seconds = pruned.report.seconds
+    accuracy_cut = setting.accuracy(pruned.model)
+    accuracy_batch_norm, recover_seconds = _recovered(
+        setting, job, pruned, _steps(setting, job),
+        trained=trained, epochs=setting.recipe.epochs - trained,
+    )  # fmt: skip
     return _Made(
         pruned=pruned,
         accuracy_cut=accuracy_cut,
         accuracy_batch_norm=accuracy_batch_norm,
         score_seconds=seconds["score"] + seconds["choose"] + seconds.get("solve", 0),
         penalty_seconds=penalty_seconds,
-        recover_seconds=history.seconds,
+        recover_seconds=recover_seconds,
     )
 
 
@@ -129,17 +135,6 @@ def _cut(setting: Setting, job: Job, model: nn.Module) -> Pruned:
     )
 
 
-class _Held(Hook):
-    """Keeps the zeros of a plan through a training."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def start(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Set the zeros again after every step of `optimizer`, which goes with the training."""
-        Masked(model, self.plan).hold(optimizer)
-
-
 def _from_scratch(setting: Setting, job: Job) -> _Made:
     """Take a dense network of the cost that the budget leaves, with new weights; train it.
 
@@ -157,18 +152,52 @@ def _from_scratch(setting: Setting, job: Job) -> _Made:
         recipe=replace(setting.recipe, epochs=trained),
         seed=job.seed,
     )
-    second = _recovered(setting, job, pruned, trained=trained, epochs=setting.recipe.epochs)
-    return _Made(pruned=pruned, recover_seconds=first.seconds + second.seconds)
-
-
-def _recovered(setting: Setting, job: Job, pruned: Pruned, *, trained: int, epochs: int) -> History:
-    """Train a model that was cut; of this run's data `trained` epochs were read before."""
-    return fit(
-        pruned.model,
-        Seeded(setting.train, seed=job.seed, epoch=trained),
-        loss=setting.loss,
-        recipe=replace(setting.recipe, epochs=epochs),
-        teacher=setting.teacher,
-        hooks=[_Held(pruned.plan)] if pruned.plan.zeroes else [],
-        seed=job.seed,
+    _, seconds = _recovered(
+        setting, job, pruned, _training(setting), trained=trained, epochs=setting.recipe.epochs
     )
+    return _Made(pruned=pruned, recover_seconds=first.seconds + seconds)
+
+
+def _steps(setting: Setting, job: Job) -> list[Recovery]:
+    """Return the steps of the recovery: those of the strategy, else the usual ones."""
+    if job.strategy.recovery is not None:
+        return [get(step) for step in job.strategy.recovery]
+    return [BatchNorm(), *_training(setting)]
+
+
+def _training(setting: Setting) -> list[Recovery]:
+    return [FineTune() if setting.teacher is None else LogitDistillation()]
+
+
+def _recovered(
+    setting: Setting,
+    job: Job,
+    pruned: Pruned,
+    steps: Sequence[Recovery],
+    *,
+    trained: int,
+    epochs: int,
+) -> tuple[float | None, float]:
+    """Recover a model that was cut; of this run's data `trained` epochs were read before.
+
+    The steps that train and have no recipe of their own share the epochs.
+
+    Returns:
+        The accuracy after batch norms were measured, None where none were; and the seconds.
+    """
+    accuracy, seconds = None, 0.0
+    sharing = sum(shares_epochs(step) for step in steps)
+    for step in steps:
+        data: Seeded | Calibration = setting.calibration(job.seed)
+        if isinstance(step, Training):
+            recipe = step.recipe or replace(setting.recipe, epochs=-(-epochs // sharing))
+            if step.recipe is None:
+                epochs, sharing = epochs - recipe.epochs, sharing - 1
+            step = replace(step, recipe=recipe)
+            data = Seeded(setting.train, seed=job.seed, epoch=trained)
+            trained += recipe.epochs
+        (done,) = recover(pruned, [step], data=data, loss=setting.loss, seed=job.seed)
+        seconds += done.seconds
+        if isinstance(step, BatchNorm) and done.changed:
+            accuracy = setting.accuracy(pruned.model)
+    return accuracy, seconds

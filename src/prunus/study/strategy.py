@@ -12,9 +12,11 @@ from prunus.criteria.random import Random
 from prunus.criteria.shuffled import Shuffled
 from prunus.errors import StudyError, unknown_name
 from prunus.planner import scorer_of
+from prunus.recover import Recovery, Training
+from prunus.recover import get as recovery
 from prunus.schedules import Schedule
 from prunus.solvers import Solver
-from prunus.train.penalties import L1, L2, GroupLasso, Penalty
+from prunus.train.penalties import L1, L2, PENALTIES, GroupLasso, Penalty, Slimming
 
 Kind: TypeAlias = Literal["pruned", "control", "scratch"]
 
@@ -33,10 +35,14 @@ class Strategy:
             between; all at once where None.
         penalty: What drives units towards zero before the cut. Its strength is where the steering
             starts; the budget decides where it ends.
+        recovery: The steps after the cut, names or steps of `prunus.recover`; where None, batch
+            norms are measured anew and then the model is trained, as the recipe of the study
+            says. Steps that train and have no recipe of their own share its epochs.
         from_scratch: Forget the trained weights: a dense network of the same cost, trained anew.
 
     Raises:
         CriterionError: There is no such criterion.
+        TrainError: There is no such step of a recovery.
         BudgetError: There is no such allocation.
         PlanError: There is no such granularity.
         StudyError: A part prints as another text in each run of Python, so that a study could not
@@ -55,14 +61,23 @@ class Strategy:
     allocation: str | Allocator = "uniform"
     schedule: Schedule | None = None
     penalty: Penalty | None = None
+    recovery: tuple[str | Recovery, ...] | None = None
     from_scratch: bool = False
 
     def __post_init__(self) -> None:
         scorer_of(self.criterion)
         allocate.get(self.allocation)
         units.spelled(self.granularity)
-        for part in (self.criterion, self.allocation, self.schedule, self.penalty):
+        steps = [recovery(step) for step in self.recovery or ()]
+        for part in (self.criterion, self.allocation, self.schedule, self.penalty, *steps):
             _check_lasting(self.name, part)
+        if self.from_scratch and self.recovery is not None:
+            raise StudyError(
+                f"strategy '{self.name}' cannot have a recovery",
+                why="a network from scratch is trained as the dense one was, and has nothing to "
+                "recover",
+                hint="leave recovery or from_scratch out",
+            )
         if self.schedule is not None and self.schedule.single_weights:
             raise StudyError(
                 f"strategy '{self.name}' cannot use {self.schedule!r}",
@@ -102,6 +117,11 @@ class Strategy:
         return criterion
 
 
+def shares_epochs(step: Recovery) -> bool:
+    """Return whether a step trains by the recipe of the study."""
+    return isinstance(step, Training) and step.recipe is None
+
+
 def _check_lasting(name: str, part: object) -> None:
     """Raise where the text of a part differs in each run of Python: a study knows it by that."""
     address = re.search(r" at 0x[0-9a-f]+", repr(part), flags=re.IGNORECASE)
@@ -124,6 +144,14 @@ _SHIPPED = (
     Strategy(name="l2", penalty=L2()),
     Strategy(name="group-lasso", penalty=GroupLasso()),
 )
+# Weights say nothing of units that are whole modules.
+_WHOLE = {
+    granularity: (_SHIPPED[0], *(Strategy(name=name, criterion=name) for name in names))
+    for granularity, names in {
+        "activation": ("linear_damage", "linear_loss"),
+        "layer": ("block_influence", "greedy_loss"),
+    }.items()
+}
 
 
 def strategies(granularity: str) -> tuple[Strategy, ...]:
@@ -143,9 +171,17 @@ def strategies(granularity: str) -> tuple[Strategy, ...]:
     allocation = allocate.default(granularity)
     return tuple(
         replace(strategy, granularity=granularity, allocation=allocation)
-        for strategy in _SHIPPED
+        for strategy in _WHOLE.get(granularity, _SHIPPED)
         if not units.zeroes(granularity) or strategy.name != "group-lasso"
     )
+
+
+def _penalised(name: str, usual: Strategy) -> list[Strategy]:
+    """Return the strategy of a penalty; none where it has nothing to act on."""
+    if PENALTIES[name] is Slimming:
+        scaled = replace(usual, name=name, criterion="batch_norm_scale", penalty=Slimming())
+        return [] if units.zeroes(usual.granularity) else [scaled]
+    return [replace(usual, name=name, penalty=PENALTIES[name]())]
 
 
 def scratch(granularity: str) -> Strategy:
@@ -163,15 +199,17 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
     """Return the strategies of a study at one granularity, the two controls included.
 
     Args:
-        given: Strategies, or names of those that are shipped, of criteria and of solvers; all
-            that are shipped where None. Strategies of another granularity are left out.
+        given: Strategies, or names of those that are shipped, of criteria, of solvers and of
+            penalties; all that are shipped where None. Strategies of another granularity are left
+            out.
         granularity: The granularity.
 
     Raises:
         StudyError: A name is unknown, or two strategies have the same.
     """
     shipped = {strategy.name: strategy for strategy in strategies(granularity)}
-    known = {strategy.name for strategy in _SHIPPED} | {*criteria.names(), *solvers.names()}
+    named = {strategy.name for strategy in _SHIPPED}
+    known = named | {*criteria.names(), *solvers.names(), *PENALTIES}
     picked = []
     for one in shipped.values() if given is None else given:
         if isinstance(one, Strategy):
@@ -181,7 +219,9 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
         elif one not in known:
             raise unknown_name("strategy", one, known, StudyError)
         elif one in (*criteria.names(), *solvers.names()):
-            picked.append(replace(shipped["magnitude"], name=one, criterion=one))
+            picked.append(replace(shipped["random"], name=one, criterion=one))
+        elif one not in named:
+            picked += _penalised(one, replace(shipped["random"], criterion="magnitude"))
     if not any(strategy.kind == "control" and not _shuffles(strategy) for strategy in picked):
         picked.append(shipped["random"])
     picked.sort(key=_shuffles)  # what others are compared with is the first control: random

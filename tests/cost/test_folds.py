@@ -1,5 +1,6 @@
 """Layers in a row become one: which, and that it computes and costs what is said."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -132,7 +133,7 @@ def test_a_depthwise_pair_stays_depthwise():
 
 
 def chain(*widths: int) -> nn.Sequential:
-    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in pairwise(widths)]
     return nn.Sequential(*[m for one in layers for m in (one, nn.ReLU())][:-1])
 
 

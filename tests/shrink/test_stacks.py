@@ -145,7 +145,7 @@ def test_weights_do_not_score_blocks():
 
 def test_blocks_do_not_score_channels():
     with pytest.raises(
-        CriterionError, match="BlockInfluence.* cannot score units that are slices of tensors"
+        CriterionError, match=r"BlockInfluence.* cannot score units that are slices of tensors"
     ):
         prunus.prune(
             Stacked(), TOKENS, budget=Budget(units=0.5), criterion="block_influence", data=DATA

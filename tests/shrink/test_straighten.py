@@ -202,7 +202,7 @@ def test_what_cannot_be_met_says_what_holds_it():
     with pytest.raises(BudgetError, match=r"macs=0.01 cannot be met"):
         pruned(Net(), budget=Budget(macs=0.01))
     plain = nn.Sequential(nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2))
-    with pytest.raises(BudgetError, match="'1' .it reads '0', which cannot take up a line"):
+    with pytest.raises(BudgetError, match=r"'1' .it reads '0', which cannot take up a line"):
         prunus.prune(
             plain,
             torch.ones(2, 6),

@@ -121,7 +121,7 @@ def test_data_that_reach_nothing_are_refused():
 def test_without_data_nothing_goes():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     rows = torch.ones(1, 3)
-    with pytest.raises(CriterionError, match="LinearDamage.* needs data"):
+    with pytest.raises(CriterionError, match=r"LinearDamage.* needs data"):
         prunus.prune(model, rows, budget=Budget(macs=0.9), granularity="activation")
     with pytest.raises(CriterionError, match="'activation' needs data"):
         prunus.prune(
@@ -141,7 +141,7 @@ def test_weights_do_not_score_activations(criterion):
 
 def test_activations_do_not_score_channels():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
-    with pytest.raises(CriterionError, match="LinearDamage.* cannot score units that are slices"):
+    with pytest.raises(CriterionError, match=r"LinearDamage.* cannot score units that are slices"):
         prunus.prune(
             model, torch.ones(1, 3), budget=Budget(units=0.5), criterion="linear_damage",
             data=[torch.ones(4, 3)],

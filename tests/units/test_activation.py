@@ -5,6 +5,7 @@ from torch import nn
 
 import prunus
 from prunus import trace
+from prunus.explanation import UnitCost
 from prunus.units.activation import groups
 
 ROWS = torch.randn(3, 4)
@@ -111,3 +112,11 @@ def test_patterns_name_activations():
     assert found["3"].frozen_because is None
     found = prunus.explain(model, ROWS, granularity="activation", include=["3"]).groups
     assert "'1' is not among include" in found["1"].frozen_because
+
+
+def test_what_cannot_go_saves_nothing():
+    explained = prunus.explain(Branching(), ROWS, granularity="activation")
+    for name, group in explained.groups.items():
+        if group.frozen_because is not None:
+            assert explained.unit_cost(name) == UnitCost(params=0, macs=0)
+    assert "added (1) frozen: it reads what add made" in str(explained)

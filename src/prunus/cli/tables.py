@@ -121,8 +121,11 @@ def pruned(result: Pruned, comparison: Comparison | None) -> Iterator[Table | st
         f"{len(cut)} of {len(report.groups)} groups lost units; {len(frozen)} frozen, "
         "`prunus inspect` says why."
     )
+    yield from (f"{note[:1].upper()}{note[1:]}." for note in report.notes)
     if report.agreement is not None:
         found, allowed = report.agreement.difference, report.agreement.tolerance
+        if report.agreement.inexact_because:
+            yield f"Not exact: {'; '.join(report.agreement.inexact_because)}."
         yield f"Masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}."
 
 

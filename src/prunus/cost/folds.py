@@ -300,4 +300,6 @@ class FoldedCosts:
         return layer_of(fold, {link.module: link.window for link in self.dense.graph.links})
 
     def _gone(self, counts: Mapping[str, int]) -> list[str]:
-        return [name for name, count in counts.items() if count == 0]
+        """Return the functions that become lines; one that cannot saves nothing."""
+        free = (name for name in counts if self.groups[name].frozen_because is None)
+        return [name for name in free if counts[name] == 0]

@@ -14,6 +14,8 @@ _OPERATORS = frozenset(
     }
 )  # fmt: skip
 
+_TAKE_UP = frozenset({"layer", "norm"})
+
 
 def groups(graph: Graph) -> Groups:
     """Return one group per activation module that ran, and one per line that calls one itself.
@@ -50,7 +52,7 @@ def _group(graph: Graph, link: Link, links: Mapping[str, Link]) -> Group:
         frozen_because=_reason(link, front),
         blocks=(link.module,),
         least=0,
-        taken_up_by=front.module,
+        taken_up_by=front.module if front.role in _TAKE_UP else None,
     )
 
 
@@ -59,7 +61,7 @@ def _reason(link: Link, front: Link) -> str | None:
         return link.held_because
     if front is link or front.role == "identity":
         return front.because
-    if front.role not in ("layer", "norm"):
+    if front.role not in _TAKE_UP:
         return f"it reads '{front.module}', which cannot take up a line"
     if front.held_because is not None:
         return f"it reads '{front.module}', and {front.held_because}"

@@ -6,6 +6,8 @@ from torch import nn
 
 import prunus
 from prunus.errors import DataError, PlanError
+from prunus.extents import Leaf
+from prunus.records import Kept
 from prunus.recover import compensate_bias
 
 ROWS = torch.randn(200, 6) + 1
@@ -40,6 +42,24 @@ def test_the_formula():
     assert number == 1
     torch.testing.assert_close(pruned.model[2].bias, wanted)
     assert torch.equal(pruned.model[2].weight, cut.model[2].weight)
+
+
+def test_by_hand():
+    """Units give 2 and 10 on average; the second, read with weights 3 and -1, is removed."""
+    dense = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        dense[0].weight.copy_(torch.tensor([[1.0], [0.0]]))
+        dense[0].bias.copy_(torch.tensor([0.0, 10.0]))
+        dense[2].weight.copy_(torch.tensor([[1.0, 3.0], [0.5, -1.0]]))
+        dense[2].bias.copy_(torch.tensor([0.25, 0.0]))
+    plan = prunus.Plan("channel", {"0": Kept.of(torch.tensor([True, False]))}, {
+        "0.weight": (Leaf(2, "0"), Leaf(1)),
+        "0.bias": (Leaf(2, "0"),),
+        "2.weight": (Leaf(2), Leaf(2, "0")),
+    })  # fmt: skip
+    model = prunus.shrink(dense, plan)
+    assert compensate_bias(model, [torch.tensor([[1.0], [3.0]])], dense=dense, plan=plan) == 1
+    assert model[2].bias.tolist() == [0.25 + 3 * 10, -1 * 10]
 
 
 def test_the_mean_of_a_convolution_is_that_of_the_dense_one():

@@ -6,7 +6,9 @@ spread over seeds. Written by hand, so that the documentation needs no library f
 """
 
 import json
+import statistics
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeAlias
 from xml.sax.saxutils import escape
@@ -17,7 +19,7 @@ PAGES = ROOT / "docs" / "strategies"
 
 Row: TypeAlias = dict[str, Any]
 
-NAMES, PANEL, GAP, LINE, TOP = 170, 180, 36, 18, 60  # pixels
+NAMES, PANEL, GAP, LINE, TOP = 150, 190, 44, 18, 76  # pixels
 LEVELS = {"channel": "channels", "weight": "weights"}
 PANELS = {
     "accuracy_cut": "after the cut",
@@ -56,35 +58,35 @@ def drawing(result: dict[str, Any]) -> str:
 
 def part(rows: list[Row], dense: float, title: str, top: int) -> Iterator[str]:
     """Yield one granularity: names, and a panel for each accuracy."""
-    yield text(0, top + 20, title, "title")
+    yield text(0, top + 18, title, "title")
     for number, row in enumerate(rows):
         yield text(0, middle(number, top) + 4, row["strategy"])
     for panel, (figure, word) in enumerate(PANELS.items()):
         left = NAMES + panel * (PANEL + GAP)
         values = [value for row in rows for value in row["seeds"][figure] if value is not None]
-        low = lower_end(values) if figure == "accuracy" else 0.0
-        scale = Scale(left, low, max([dense, *values]))
-        yield text(left, top + 20, word)
-        yield from scale.grid(top + TOP - 14, top + TOP + LINE * len(rows))
-        yield scale.upright(dense, top + TOP - 8, top + TOP + LINE * len(rows), "dense")
+        scale = Scale(left, lower_end(values) if figure == "accuracy" else 0.0)
+        bottom = top + TOP + LINE * len(rows)
+        yield text(left, top + 40, word)
+        yield from scale.grid(top + TOP - 14, bottom)
+        yield scale.upright(dense, top + TOP - 8, bottom, "dense")
         for number, row in enumerate(rows):
             yield from mark(row, figure, scale, middle(number, top))
 
 
 class Scale:
-    """Accuracies to pixels from `left`: `low` lies there, `high` at the right end of a panel."""
+    """Accuracies to pixels: `low` lies at `left`, and 1 at the right end of a panel."""
 
-    def __init__(self, left: int, low: float, high: float) -> None:
-        self.left, self.low, self.high = left, low, high
+    def __init__(self, left: int, low: float) -> None:
+        self.left, self.low = left, low
 
     def __call__(self, value: float) -> float:
-        """Return where an accuracy lies."""
-        return round(self.left + PANEL * (value - self.low) / (self.high - self.low), 1)
+        """Return where an accuracy lies; what is below the axis at its end."""
+        return round(self.left + PANEL * max(value - self.low, 0) / (1 - self.low), 1)
 
     def grid(self, top: int, bottom: int) -> Iterator[str]:
         """Yield an upright line with its number at each of five places."""
         for number in range(5):
-            value = self.low + (self.high - self.low) * number / 4
+            value = self.low + (1 - self.low) * number / 4
             yield self.upright(value, top + 4, bottom, "grid")
             yield text(self(value), top, f"{value:.0%}", "tick", anchor="middle")
 
@@ -96,14 +98,16 @@ class Scale:
 
 def mark(row: Row, figure: str, scale: Scale, y: int) -> Iterator[str]:
     """Yield a dot at the mean over seeds, on a line from the worst to the best."""
-    values = [value for value in row["seeds"][figure] if value is not None]
+    values, mean = [value for value in row["seeds"][figure] if value is not None], row[figure]
     if values:
         kind = "pruned" if row["kind"] == "pruned" else "control"
         ends = scale(min(values)), scale(max(values))
         yield f'<line class="{kind}" x1="{ends[0]}" x2="{ends[1]}" y1="{y}" y2="{y}"/>'
         hollow = "" if figure == "accuracy" else " hollow"
-        dot = f'<circle class="{kind}{hollow}" cx="{scale(row[figure])}" cy="{y}" r="4">'
-        yield f"{dot}<title>{escape(row['strategy'])}: {row[figure]:.1%}</title></circle>"
+        dot = f'<circle class="{kind}{hollow}" cx="{scale(mean)}" cy="{y}" r="4">'
+        yield f"{dot}<title>{escape(row['strategy'])}: {mean:.1%}</title></circle>"
+        if mean < scale.low:
+            yield text(scale(mean) + 8, y + 4, f"{mean:.0%}", "tick")
 
 
 def middle(number: int, top: int) -> int:
@@ -112,8 +116,11 @@ def middle(number: int, top: int) -> int:
 
 
 def lower_end(values: list[float]) -> float:
-    """Return the lower end of an axis that shows all values: a multiple of five points."""
-    return min(int(min(values) * 20) / 20, 0.95)
+    """Return where an axis begins: below all but what falls far off, whole points at its ticks."""
+    quarter, _, three_quarters = statistics.quantiles(values, n=4)
+    usual = quarter - 3 * (three_quarters - quarter)
+    low = min(value for value in values if value >= usual)
+    return max(1 - 0.04 * max(ceil((1 - low) / 0.04), 1), 0.0)
 
 
 def text(x: float, y: float, words: str, kind: str = "", *, anchor: str = "start") -> str:

@@ -320,7 +320,9 @@ def _how(found: Studies) -> str:
         for dataset, each in found.items()
     ]
     kept = ", ".join(f"{word} {budget}" for word, budget in budgets.items())
-    return f"Kept: {kept}. Means over {len(result['seeds'])} seeds: {'; '.join(sets)}."
+    count = len(result["seeds"])
+    seeds = f"Means over {count} seeds" if count > 1 else "One seed"
+    return f"Kept: {kept}. {seeds}: {'; '.join(sets)}."
 
 
 def _refusals(found: Studies, name: str) -> Iterator[str]:

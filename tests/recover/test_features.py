@@ -130,6 +130,15 @@ def test_blocks_that_moved_up_learn_from_those_that_they_were():
     distilled(pruned, layers=("blocks.1",))
 
 
+def test_where_blocks_were_taken_out_no_layer_lost_inputs():
+    pruned = prunus.prune(
+        Blocks(), ROWS[:2], budget=prunus.Budget(units=0.75), granularity="layer",
+        criterion="block_influence", data=DATA,
+    )  # fmt: skip
+    done = prunus.recover(pruned, ["bias", "least_squares"], data=DATA)
+    assert [each.changed for each in done] == [0, 0]
+
+
 def test_images_whose_channels_differ():
     dense = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Flatten(),
                           nn.Linear(128, 3))  # fmt: skip

@@ -85,7 +85,8 @@ class GReg2(GrowingL2):
     after a share of the training, instead of at a strength of 0.01.
 
     Attributes:
-        alike: For which share of the training all units are pulled.
+        alike: For which share of the training all units are pulled: a short one, as those that
+            will be kept shrink too. Measure batch norms anew afterwards.
 
     Example:
         >>> penalty = GReg2(alike=0.3)
@@ -93,7 +94,7 @@ class GReg2(GrowingL2):
         (1.0, 0.0)
     """
 
-    alike: float = 0.3
+    alike: float = 0.2
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -142,7 +142,7 @@ def _from_scratch(setting: Setting, job: Job) -> _Made:
     teacher, and then the recovery.
     """
     budget = budget_of_same_cost(setting.planner(setting.dense, job))
-    strategy = replace(job.strategy, granularity="channel")
+    strategy = replace(job.strategy, granularity="channel", allocation="uniform")
     pruned = _cut(setting, replace(job, strategy=strategy, budget=budget), setting.dense)
     trained = setting.dense_epochs
     first = fit(

@@ -61,13 +61,16 @@ def budget_of_same_cost(planner: Planner) -> Budget:
     """Return the budget for a dense network that costs what the planner's budget leaves.
 
     That is the budget itself, where units are removed. Where weights are zeroed, it is as many
-    parameters as are left nonzero.
+    parameters as are left nonzero, and where activation functions go, as many multiply-adds.
 
     Raises:
         BudgetError: No plan meets the planner's budget.
     """
-    if not units.zeroes(planner.granularity):
+    functions = planner.granularity == "activation"
+    if not (units.zeroes(planner.granularity) or functions):
         return planner.budget
     kept = planner.kept(planner.scores())
+    if functions:
+        return Budget(macs=planner.costs.macs({name: one.count for name, one in kept.items()}))
     zeros = sum(one.size - one.count for one in kept.values())
     return Budget(params=planner.costs.params({}) - zeros)

@@ -104,6 +104,7 @@ class Strategy:
         signals = criterion.needs
         required = {field for signal in signals for field in signal.requires}
         required |= {"data", "loss"} if allocate.get(self.allocation).measures else set()
+        required |= {"data"} if self.granularity == "activation" else set()  # for the lines
         words = {"data": "data", "loss": "labels"}
         return tuple(word for field, word in words.items() if field in required)
 
@@ -190,7 +191,7 @@ def scratch(granularity: str) -> Strategy:
         name="scratch",
         criterion="random",
         granularity=granularity,
-        allocation="uniform",
+        allocation="global" if granularity == "activation" else "uniform",
         from_scratch=True,
     )
 

@@ -187,7 +187,7 @@ def _check_modules(model: nn.Module, plan: Plan) -> None:
     for name in named:
         if name not in modules:
             raise _unfit(f"there is no module '{name}'")
-    shapes = {line.into: (len(line.scale),) for line in plan.lines}
+    shapes: dict[str, tuple[int, ...]] = {line.into: (len(line.scale),) for line in plan.lines}
     shapes |= {n: shape for f in plan.folds for n, shape in zip(f.modules, f.shapes, strict=True)}
     for name, shape in shapes.items():
         weight = getattr(modules[name], "weight", None)

@@ -19,6 +19,7 @@ from collections.abc import (
     MutableSequence,
 )
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -94,13 +95,18 @@ class _Kind:
 
 
 def _kind_of(tree: Any) -> _Kind | None:
-    for base, kind in _KINDS:
-        if isinstance(tree, base):
-            return kind
-    if type(tree) in pytree.SUPPORTED_NODES:
+    known = _kind_of_class(type(tree))  # type: ignore[arg-type] # classes are hashable
+    if known is not None:
+        return known
+    if type(tree) in pytree.SUPPORTED_NODES:  # more may be registered at any time
         return _REGISTERED
     plain = isinstance(tree, (type, nn.Module)) or not is_dataclass(tree)
     return None if plain else _RECORD
+
+
+@lru_cache(maxsize=1024)
+def _kind_of_class(cls: type) -> _Kind | None:
+    return next((kind for base, kind in _KINDS if issubclass(cls, base)), None)
 
 
 def _with_items(tree: Any, parts: list[Any]) -> Any:

@@ -72,11 +72,9 @@ class Magnitude(Criterion):
         return f"Magnitude(p={self.p}{reduction})"
 
     def score(self, group: GroupTensors) -> Tensor:
-        norm = torch.linalg.vector_norm
-        per_member_U = [norm(member.weight_UF, ord=self.p, dim=1) for member in group.members]
-        norm_MU = torch.stack(per_member_U)
+        norm_MU = torch.stack([member.norm_U("weight_UF", self.p) for member in group.members])
         if self.reduction == "norm":
-            score_U: Tensor = norm(norm_MU, ord=self.p, dim=0)
+            score_U: Tensor = torch.linalg.vector_norm(norm_MU, ord=self.p, dim=0)
             return score_U
         return _REDUCTIONS[self.reduction](norm_MU)
 

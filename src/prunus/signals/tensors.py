@@ -58,6 +58,13 @@ class MemberTensors(Readable):
 
     reads: bool = False
 
+    def norm_U(self, signal: str, p: float) -> Tensor:
+        """Return the Lp norm of each row of a signal, (U,), without laying out the rows."""
+        layout = self.layout
+        if not isinstance(layout, _Slices) or signal not in self.tensors:
+            return _norm_of_rows(getattr(self, signal), p)
+        return layout.norm_U(self.tensors[signal], p)
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTensors(Readable):
@@ -195,16 +202,52 @@ def layout_of(group: Group, position: int, start: int, stop: int) -> Callable[[T
     dim = group.members[position].dim
     if dim is None:
         return partial(_elements, start=start, stop=stop)
-    return partial(_slices, dim=dim, index_UK=group.index_UK[position][start:stop])
+    return _Slices(dim, group.index_UK[position][start:stop])
 
 
-def _slices(tensor: Tensor, *, dim: int, index_UK: Tensor) -> Tensor:
-    """Units own positions along `dim`: return (U, K * rest)."""
-    units_first = tensor.detach().movedim(dim, 0)
-    index = index_UK.flatten()
-    if not torch.equal(index, torch.arange(len(units_first))):
-        units_first = units_first.index_select(0, index.to(tensor.device))
-    return units_first.reshape(len(index_UK), -1).float()
+@dataclass(frozen=True)
+class _Slices:
+    """Units own positions along `dim`, and all that lies there: rows (U, K * rest)."""
+
+    dim: int
+    index_UK: Tensor
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        units_first = tensor.detach().movedim(self.dim, 0)
+        if not self._is_whole(len(units_first)):
+            index = self.index_UK.flatten().to(tensor.device)
+            units_first = units_first.index_select(0, index)
+        return units_first.reshape(len(self.index_UK), -1).float()
+
+    def norm_U(self, tensor: Tensor, p: float) -> Tensor:
+        """Return the norms of the rows: of each position along `dim` first."""
+        norm_D = _norm_along(tensor.detach(), self.dim, p)
+        if self._is_whole(len(norm_D)) and self.index_UK.shape[1] == 1:
+            return norm_D
+        norm_UK = norm_D[self.index_UK.to(tensor.device)]
+        return norm_UK.squeeze(1) if norm_UK.shape[1] == 1 else _norm_of_rows(norm_UK, p)
+
+    def _is_whole(self, size: int) -> bool:
+        index = self.index_UK.flatten()
+        return index.numel() == size and torch.equal(index, torch.arange(size))
+
+
+def _norm_along(tensor: Tensor, dim: int, p: float) -> Tensor:
+    """Return the norm of what lies at each position along `dim`."""
+    if tensor.dim() == 1:
+        return tensor.float().abs()
+    if dim == 0 or p == torch.inf:
+        return _norm_of_rows(tensor.movedim(dim, 0).flatten(1).float(), p)
+    # The memory in order, and not one column after another.
+    flat = tensor.flatten(0, dim - 1).flatten(1).float()
+    power = flat.square() if p == 2 else flat.abs().pow(p)
+    size = tensor.shape[dim]
+    return power.sum(0).reshape(size, flat.shape[1] // size).sum(1).pow(1 / p)
+
+
+def _norm_of_rows(rows: Tensor, p: float) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(rows, ord=p, dim=1)
+    return norm
 
 
 def _elements(tensor: Tensor, *, start: int, stop: int) -> Tensor:

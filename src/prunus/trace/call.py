@@ -8,7 +8,7 @@ order; one `Dims` where there is one.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 import torch
@@ -89,7 +89,7 @@ class Call:
     dims_of: Callable[[Tensor], Dims]
     location: str
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name without namespace and overload: "convolution"."""
         return str(self.function._schema.name.split("::")[1])

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 import torch
 
@@ -20,16 +22,29 @@ def user_line() -> str:
     frame: FrameType | None = sys._getframe(1)
     in_torch: FrameType | None = None
     while frame is not None:
-        file = frame.f_code.co_filename
-        if file.startswith(_TORCH):
-            in_torch = in_torch or (frame if file.startswith(_MODULES) else None)
-        elif not file.startswith(_OURS):
+        whose = _whose(frame.f_code.co_filename)
+        if whose == "user":
             return _format(frame)
-        elif frame.f_code.co_name == "trace":
-            break
+        if whose == "ours":
+            if frame.f_code.co_name == "trace":
+                break
+        elif whose == "modules" and in_torch is None:
+            in_torch = frame
         frame = frame.f_back
     return _format(in_torch) if in_torch is not None else "unknown line"
 
 
+@cache
+def _whose(file: str) -> Literal["user", "ours", "modules", "torch"]:
+    if file.startswith(_TORCH):
+        return "modules" if file.startswith(_MODULES) else "torch"
+    return "ours" if file.startswith(_OURS) else "user"
+
+
 def _format(frame: FrameType) -> str:
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    return f"{_name_of(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+@cache
+def _name_of(file: str) -> str:
+    return Path(file).name

@@ -85,8 +85,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run the operator, then note it."""
         if isinstance(func, HigherOrderOperator):
             return self._hold(func, args, kwargs or {})
-        if is_composite(func) and not _any_nested((args, kwargs)):  # these take themselves apart
-            with self:
+        if is_composite(func) and not _any_nested(tensors_in((args, kwargs))):
+            with self:  # these take themselves apart
                 return func.decompose(*args, **(kwargs or {}))
         result = self._execute(func, args, kwargs or {})
         outputs = tuple(tensors_in(result))
@@ -110,7 +110,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = tuple(_tensor_arguments(arguments.values()))
         input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
         call = Call(func, arguments, outputs, self.dims_of, user_line())
-        output_dims = self._apply_rule(call, [dims for dims in input_dims if dims is not None])
+        output_dims = self._apply_rule(call, (*inputs, *outputs), input_dims)
         if _draws(call):
             for node in (node for dims in output_dims for node in dims.nodes):
                 call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
@@ -129,25 +129,26 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             tensor, dims = self._known[key]
             self._known[key] = (tensor, Dims(dims.nodes, (False,) * len(dims.nodes)))
 
-    def _apply_rule(self, call: Call, inputs: list[Dims]) -> tuple[Dims, ...]:
+    def _apply_rule(
+        self, call: Call, tensors: Iterable[Tensor | None], inputs: Iterable[Dims | None]
+    ) -> tuple[Dims, ...]:
         found = _rule_for(call.function)
         try:
             if found is None or not call.outputs:
                 raise Mismatch("prunus has no rule for this operator")
-            if _any_nested((call.outputs, call.arguments)):
+            if _any_nested(tensors):
                 raise Mismatch("prunus has no rules for nested tensors")
             result = found(call)
         except Mismatch as mismatch:
             reason = f"{call.name} at {call.location}: {mismatch}"
-            for dims in inputs:
-                for node in dims.nodes:
-                    freeze(node, reason)
+            for node in (node for dims in inputs if dims is not None for node in dims.nodes):
+                freeze(node, reason)
             return tuple(_unknown(tensor, reason) for tensor in call.outputs)
         return (result,) if isinstance(result, Dims) else tuple(result)
 
 
-def _any_nested(values: Any) -> bool:
-    return any(tensor.is_nested for tensor in tensors_in(values))
+def _any_nested(tensors: Iterable[Tensor | None]) -> bool:
+    return any(tensor is not None and tensor.is_nested for tensor in tensors)
 
 
 def _unknown(tensor: Tensor, reason: str) -> Dims:

@@ -1,15 +1,17 @@
 """Leave a model as it was, whatever its `forward` writes down in it."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunus.trace.holders import keep, reached_from
+
+_DICTS = frozenset({dict, OrderedDict})
 
 
 @contextmanager
@@ -38,16 +40,22 @@ def as_it_was(model: nn.Module, *, buffers: bool = False) -> Iterator[None]:
 def snapshot(model: nn.Module, *, buffers: bool = False) -> Callable[[], None]:
     """Return what puts everything back as it is now: see `as_it_was`."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
-    reached = list(reached_from(value for _, held in attributes for value in held.values()))
+    values = [value for _, held in attributes for value in held.values()]
+    empty = [value for value in values if type(value) in _DICTS and not value]  # mostly for hooks
+    reached = list(reached_from(value for value in values if type(value) not in _DICTS or value))
     refills = [refill for holder in reached if (refill := keep(holder)) is not None]
-    own = set(chain(model.parameters(), () if buffers else model.buffers()))
-    kept = [value for value in reached if isinstance(value, Tensor) and value not in own]
+    own = {id(tensor) for module, _ in attributes for tensor in module._parameters.values()}
+    if not buffers:
+        own |= {id(tensor) for module, _ in attributes for tensor in module._buffers.values()}
+    kept = [value for value in reached if isinstance(value, Tensor) and id(value) not in own]
     tensors = [(tensor, tensor.detach().clone()) for tensor in kept]
 
     def put_back() -> None:
         for module, held in attributes:
             vars(module).clear()
             vars(module).update(held)
+        for holder in empty:
+            holder.clear()
         for refill in refills:
             refill()
         for tensor, value in tensors:

@@ -13,7 +13,7 @@ from torch import nn
 from prunus.allocate import Allocator, Budget
 from prunus.cost import count
 from prunus.criteria import Criterion
-from prunus.errors import PlanError
+from prunus.errors import PlanError, VerifyError
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
@@ -283,13 +283,27 @@ def _cut(
     with _put_back_on_error(model, plan) if in_place else nullcontext():
         result = shrink(model, plan, in_place=in_place)
         agreement = agree(
-            masked, outputs_of(result, batches), inexact_because=inexact_because,
+            masked, _outputs(result, batches, plan), inexact_because=inexact_because,
             names=("folded", "straightened") if plan.lines else ("shrunk", "masked"),
         )  # fmt: skip
         # The optimizer is bound only to a result that passed.
         if optimizer is not None:
             rebind(optimizer, model, result, plan)
     return result, agreement
+
+
+def _outputs(model: nn.Module, batches: Sequence[Inputs], plan: Plan) -> list[list[torch.Tensor]]:
+    """Return the outputs of the result; where layers became others, it may not run."""
+    try:
+        return outputs_of(model, batches)
+    except AttributeError as error:
+        if not plan.lines:
+            raise
+        raise VerifyError(
+            f"the folded model does not run: {error}",
+            why="the code reads something of a layer that became one with another",
+            hint="exclude=... the activation functions around it",
+        ) from error
 
 
 def _inexact(plan: Plan, groups: Mapping[str, Group]) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ class Explanation:
             )
             state = f"frozen: {group.frozen_because}" if group.frozen_because else "free"
             lines.append(f"{group.name} ({group.size}) {state}")
-            lines.append(f"    {', '.join(layers)}")
+            lines += [f"    {', '.join(layers)}"] if layers else []
         if self.unreached:
             lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
         return "\n".join(lines)

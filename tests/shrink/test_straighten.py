@@ -145,6 +145,24 @@ def test_a_wrong_fold_is_caught(monkeypatch):
         )  # fmt: skip
 
 
+def test_code_that_reads_a_layer_that_is_gone_is_told_so():
+    class Reads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.act, self.down = nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)
+
+        def forward(self, x):
+            return self.down(self.act(self.up(x)).to(self.down.weight.dtype))
+
+    model, rows = Reads(), torch.randn(8, 4)
+    with pytest.raises(VerifyError, match=r"the folded model does not run: .* 'weight'"):
+        prunus.prune(
+            model, rows, budget=Budget(macs=0.5), granularity="activation", data=[rows],
+            in_place=True,
+        )  # fmt: skip
+    assert isinstance(model.down, nn.Linear)
+
+
 def test_borders_that_differ_are_reported():
     model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
     result = pruned(model, budget=Budget(macs=0.7))

@@ -120,3 +120,12 @@ def test_what_cannot_go_saves_nothing():
         if group.frozen_because is not None:
             assert explained.unit_cost(name) == UnitCost(params=0, macs=0)
     assert "added (1) frozen: it reads what add made" in str(explained)
+
+
+def test_the_fast_path_of_pytorch_holds_its_functions():
+    def model(activation):
+        return nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation=activation)
+
+    rows = torch.randn(2, 3, 8)
+    assert "has a fast path" in reasons(model(nn.GELU()), rows)["activation"]
+    assert reasons(model(nn.SiLU()), rows)["activation"] is None

@@ -198,6 +198,8 @@ def _held(modules: Mapping[str, nn.Module], calls: Calls) -> dict[str, str]:
             found[name] = "it stands in several places"
         elif name in calls.hooked:
             found[name] = "it has hooks"
+        elif getattr(modules.get(name.rpartition(".")[0]), "activation_relu_or_gelu", 0):
+            found[name] = "nn.TransformerEncoderLayer has a fast path that takes it for granted"
         elif parametrize.is_parametrized(module) or "forward" in vars(module):
             found[name] = "its weight is computed, or its forward replaced"
         elif any(owners[id(p)] > 1 for p in module._parameters.values() if p is not None):

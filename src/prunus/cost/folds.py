@@ -1,5 +1,6 @@
 """Which layers become one where nothing is left between them, and what that saves."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -198,9 +199,10 @@ def _best(chain: Sequence[_Place]) -> Iterator[tuple[int, int, Layer]]:
     """Yield which layers to join, (first, last, what they become), from the last to the first."""
     least = [0]  # the multiply-adds of the layers in front of each
     chosen: list[tuple[int, Layer]] = []
+    joins = _joins(chain)
     for last, place in enumerate(chain):
         best, first, layer = least[last] + place.macs, last, place.layer
-        for start, candidate in _joins(chain, last):
+        for start, candidate in joins.get(last, ()):
             macs = least[start] + place.macs_of(candidate)
             if macs < best:
                 best, first, layer = macs, start, candidate
@@ -214,16 +216,20 @@ def _best(chain: Sequence[_Place]) -> Iterator[tuple[int, int, Layer]]:
         last = first - 1
 
 
-def _joins(chain: Sequence[_Place], last: int) -> Iterator[tuple[int, Layer]]:
-    """Yield what the layer at `last` and more and more of those in front of it become."""
-    for start in range(last):
-        run = chain[start : last + 1]
-        if any(place.straight for place in run[1:]):
-            layer: Layer | None = run[0].layer
-            for place in run[1:]:
-                layer = layer and joined(layer, place.layer)
-            if layer is not None:
-                yield start, layer
+def _joins(chain: Sequence[_Place]) -> Mapping[int, list[tuple[int, Layer]]]:
+    """Return, for each last layer, from which on it can be joined, and what they become."""
+    found: defaultdict[int, list[tuple[int, Layer]]] = defaultdict(list)
+    for start, place in enumerate(chain):
+        layer, straight = place.layer, False
+        for last in range(start + 1, len(chain)):
+            further = joined(layer, chain[last].layer)
+            if further is None:
+                break
+            layer = further
+            straight = straight or chain[last].straight
+            if straight:
+                found[last].append((start, layer))
+    return found
 
 
 # -- costs ------------------------------------------------------------------------------------

@@ -29,8 +29,8 @@ prunus prune net:resnet --budget macs=0.5 --out small
 prunus prune torchvision:resnet18 --budget macs=0.5 --multiple-of 8
 prunus prune models.py:build --data data.py:loaders --budget params=0.3 \\
   --criterion taylor --recover 10 --out small
-prunus prune net:resnet --data digits --weights dense.safetensors --budget macs=0.5 \\
-  --recover least_squares,batch_norm,fine_tune=3
+prunus prune net:resnet --data digits --weights dense.safetensors \\
+  --budget macs=0.5 --recover least_squares,batch_norm,fine_tune=3
 prunus prune net:resnet --data digits --weights dense.safetensors \\
   --dense-epochs 20 --budget macs=0.5 --recover 5 --out small
 """

@@ -250,7 +250,7 @@ def _pick_one_of_each(
     except ImportError:
         raise BudgetError(
             "allocation='knapsack' needs SciPy, which is not installed",
-            hint="pip install scipy, or allocation='global'",
+            hint="pip install 'prunus[knapsack]', or allocation='global'",
         ) from None
     one_GV = np.repeat(np.eye(len(sizes)), sizes, axis=1)
     found = milp(

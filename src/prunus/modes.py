@@ -1,5 +1,6 @@
 """How a model runs for a while: in training or evaluation mode, uncompiled, on fixed seeds."""
 
+import gc
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -56,6 +57,27 @@ def eager() -> AbstractContextManager[None]:
         return nullcontext()
     uncompiled: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
     return uncompiled
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage for a while, while many objects are made that all stay.
+
+    Going through all objects of a program that imports PyTorch takes as long as a small trace.
+
+    Example:
+        >>> import gc
+        >>> with uncollected():
+        ...     gc.isenabled()
+        False
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -69,13 +70,19 @@ def count(model: nn.Module, *, macs: int) -> Cost:
             hint="build the model on a real device, such as torch.device('cpu')",
         )
     with torch.no_grad():
-        nonzero = sum(int(torch.count_nonzero(parameter)) for parameter in parameters)
+        nonzero = sum(map(_nonzero, parameters))
     return Cost(
         params=sum(parameter.numel() for parameter in parameters),
         nonzero=nonzero,
         macs=macs,
         bytes=sum(tensor.nbytes for tensor in _once(stored_tensors(model).values())),
     )
+
+
+def _nonzero(tensor: Tensor) -> int:
+    if tensor.device.type != "cpu":
+        return int(torch.count_nonzero(tensor))
+    return int(np.count_nonzero(tensor.ne(0).numpy()))  # twice as fast
 
 
 def _once(tensors: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -28,11 +28,16 @@ _COMPUTE_WEIGHTS = (WeightNorm, SpectralNorm, BasePruningMethod)
 
 def compute_weights(model: nn.Module) -> None:
     """Compute the weights that hooks make before each `forward`, so that none has its old shape."""
-    with flagged(model, training=False):  # in training spectral norm changes its buffers
-        for module in model.modules():
-            for hook in module._forward_pre_hooks.values():
-                if isinstance(hook, _COMPUTE_WEIGHTS):
-                    hook(module, ())
+    found = [
+        (module, hook)
+        for module in model.modules()
+        for hook in module._forward_pre_hooks.values()
+        if isinstance(hook, _COMPUTE_WEIGHTS)
+    ]
+    if found:
+        with flagged(model, training=False):  # in training spectral norm changes its buffers
+            for module, hook in found:
+                hook(module, ())
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Cut parameters, buffers and optimizer state along the kept indices."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from prunus.errors import PlanError
-from prunus.extents import mask_of
+from prunus.extents import Extent, mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
 from prunus.shrink.attributes import compute_weights, set_sizes
@@ -121,9 +122,8 @@ def _replace(tensor: Tensor, data: Tensor) -> None:
 
 
 def _correct(model: nn.Module, plan: Plan) -> None:
-    parameters = dict(model.named_parameters())
     for correction in plan.corrections:
-        parameters[correction.tensor].mul_(correction.factor(plan.counts))
+        model.get_parameter(correction.tensor).mul_(correction.factor(plan.counts))
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,16 @@ class _Cut:
 
 def _cuts(plan: Plan) -> dict[str, _Cut]:
     masks = {name: kept.mask() for name, kept in plan.kept.items()}
-    found = {}
-    for name, extents in plan.tensors.items():
-        kept = [mask_of(extent, masks) for extent in extents]
-        positions = tuple(None if mask.all() else torch.nonzero(mask).flatten() for mask in kept)
-        found[name] = _Cut(tuple(extent.size for extent in extents), positions)
-    return found
+
+    @cache
+    def positions(extent: Extent) -> Tensor | None:
+        mask = mask_of(extent, masks)
+        return None if mask.all() else torch.nonzero(mask).flatten()
+
+    return {
+        name: _Cut(tuple(extent.size for extent in extents), tuple(map(positions, extents)))
+        for name, extents in plan.tensors.items()
+    }
 
 
 def _check_followed(plan: Plan) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from prunus.errors import CriterionError
+from prunus.extents import Leaf
 from prunus.records import Group
 from prunus.signals.signal import Signal, Values
 
@@ -202,7 +203,8 @@ def layout_of(group: Group, position: int, start: int, stop: int) -> Callable[[T
     dim = group.members[position].dim
     if dim is None:
         return partial(_elements, start=start, stop=stop)
-    return _Slices(dim, group.index_UK[position][start:stop])
+    whole = isinstance(group.members[position].extent, Leaf) and stop - start == group.size
+    return _Slices(dim, group.index_UK[position][start:stop], whole)
 
 
 @dataclass(frozen=True)
@@ -211,25 +213,23 @@ class _Slices:
 
     dim: int
     index_UK: Tensor
+    whole: bool  # each unit owns one position, and all are seen here, in order
 
     def __call__(self, tensor: Tensor) -> Tensor:
         units_first = tensor.detach().movedim(self.dim, 0)
-        if not self._is_whole(len(units_first)):
+        if not self.whole:
             index = self.index_UK.flatten().to(tensor.device)
             units_first = units_first.index_select(0, index)
         return units_first.reshape(len(self.index_UK), -1).float()
 
     def norm_U(self, tensor: Tensor, p: float) -> Tensor:
         """Return the norms of the rows: of each position along `dim` first."""
-        norm_D = _norm_along(tensor.detach(), self.dim, p)
-        if self._is_whole(len(norm_D)) and self.index_UK.shape[1] == 1:
-            return norm_D
-        norm_UK = norm_D[self.index_UK.to(tensor.device)]
+        if self.whole:
+            return _norm_along(tensor.detach(), self.dim, p)
+        first, last = int(self.index_UK.min()), int(self.index_UK.max())  # others own the rest
+        owned = tensor.detach().narrow(self.dim, first, last - first + 1)
+        norm_UK = _norm_along(owned, self.dim, p)[(self.index_UK - first).to(tensor.device)]
         return norm_UK.squeeze(1) if norm_UK.shape[1] == 1 else _norm_of_rows(norm_UK, p)
-
-    def _is_whole(self, size: int) -> bool:
-        index = self.index_UK.flatten()
-        return index.numel() == size and torch.equal(index, torch.arange(size))
 
 
 def _norm_along(tensor: Tensor, dim: int, p: float) -> Tensor:

@@ -5,7 +5,7 @@ is found here, with the user's line, and never in the user's hands.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunus.extents import axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
+from prunus.modes import uncollected
 from prunus.records import Graph, Operator, Value
 from prunus.trace.call import is_composite, is_noted
 from prunus.trace.record import bound
@@ -65,6 +66,7 @@ def replay(
     checker = _Checker(graph, counts, way)
     with ExitStack() as stack:
         stack.enter_context(as_it_was(model))
+        stack.enter_context(uncollected() if way.name != "real" else nullcontext())
         stack.enter_context(quiet(model, training=False))
         stack.enter_context(way.around)
         stack.enter_context(checker)

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunus.inputs import Inputs, arguments, map_tensors, tensors_in
-from prunus.modes import eager, flagged, seeded
+from prunus.modes import eager, flagged, seeded, uncollected
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
 from prunus.trace.blocks import blocks, watched
@@ -55,9 +55,10 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
     """
     check(model, example_inputs)
     *quicker, surest = WAYS.values()
-    for way in quicker:
-        with suppress(Exception):  # whatever is the model's own fault is raised again below
-            return _record(model, example_inputs, way())
+    with uncollected():
+        for way in quicker:
+            with suppress(Exception):  # whatever is the model's own fault is raised again below
+                return _record(model, example_inputs, way())
     return _record(model, example_inputs, surest())
 
 

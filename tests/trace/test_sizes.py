@@ -373,3 +373,19 @@ def test_attributes_that_are_compared_stay_equal():
     result = prune(model, rows, budget=Budget(units=0.5)).model
     assert (result.heads, result.groups) == (2, 2)
     assert (model.heads, model.groups) == (4, 4)
+
+
+def test_what_we_compare_ourselves_is_not_the_users_doing():
+    """A block that keeps the shape is looked at by us; that ties nothing."""
+
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv3d(4, 4, 3, padding=1), nn.Conv3d(4, 4, 3, padding=1)
+
+        def forward(self, x):
+            return (x + self.two(self.one(x).relu())).relu()
+
+    model = nn.Sequential(nn.Conv3d(3, 4, 1), Keeps(), nn.ReLU(), nn.Conv3d(4, 2, 1))
+    axes = trace(model, torch.randn(1, 3, 2, 4, 4)).axes
+    assert {name for name, axis in axes.items() if axis.frozen_because is None} == {"0", "1.one"}

@@ -80,9 +80,10 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
         ):
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)
-        chained = links(model, calls, recorder, steps, sources.tensors)
         if unreached(recorder.steps, sources):
             _run_training(model, sources, inputs, recorder)
+    # Out here, what we read and compare of shapes is not taken for the user's doing.
+    chained = links(model, calls, recorder, steps, sources.tensors)
     _hold_what_the_unreached_may_read(recorder, sources)
     _hold_what_is_left_out(recorder, sources)
     tie_equals(attributes)

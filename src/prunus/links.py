@@ -1,11 +1,31 @@
-"""Which module stands in front of which, and what becomes of those between which nothing is left.
+"""Modules that can go, whole: residual blocks and activation functions, and what becomes of others.
 
-The records of granularity "activation". Names of modules are those of `model.named_modules()`.
+Names of modules are those of `model.named_modules()`.
 """
 
 from dataclasses import dataclass
 
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Block:
+    """A residual block of a row of them, which can be taken out: it returns what it is given.
+
+    Attributes:
+        stack: Name of the nn.ModuleList or nn.Sequential that holds it.
+        name: Its own in there.
+        ran: Its operators: the first place in `Graph.operators`, and the one behind the last.
+    """
+
+    stack: str
+    name: str
+    ran: tuple[int, int]
+
+    @property
+    def path(self) -> str:
+        """Name of the module in the model."""
+        return f"{self.stack}.{self.name}" if self.stack else self.name
 
 
 @dataclass(frozen=True)

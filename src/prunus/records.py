@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from prunus.extents import Extent, positions_of, size_kept
-from prunus.links import Fold, Line, Link
+from prunus.links import Block, Fold, Line, Link
 from prunus.text import amount, share
 
 # -- trace ------------------------------------------------------------------------------------
@@ -119,26 +119,6 @@ class SizeAttribute:
 
 
 @dataclass(frozen=True)
-class Block:
-    """A residual block of a row of them, which can be taken out: it returns what it is given.
-
-    Attributes:
-        stack: Name of the nn.ModuleList or nn.Sequential that holds it.
-        name: Its own in there.
-        ran: Its operators: the first place in `Graph.operators`, and the one behind the last.
-    """
-
-    stack: str
-    name: str
-    ran: tuple[int, int]
-
-    @property
-    def path(self) -> str:
-        """Name of the module in the model."""
-        return f"{self.stack}.{self.name}" if self.stack else self.name
-
-
-@dataclass(frozen=True)
 class Graph:
     """All that a trace learned: every operator that ran, and what each tensor dim is made of.
 
@@ -216,9 +196,8 @@ class Group:
         frozen_because: Why no unit may be removed, else None.
         corrected: See `Axis`.
         blocks: Where its units are whole modules, their names, one a unit.
-        least: The fewest units that may stay, whatever else is asked for.
-        taken_up_by: Where its unit is an activation function, the layer in front of it, which
-            takes up the line in its place.
+        least: The fewest units that may stay.
+        taken_up_by: The layer in front that takes up the line of an activation function.
     """
 
     name: str
@@ -319,7 +298,7 @@ class Plan:
         corrections: What the cut multiplies parameters with.
         stacks: Per group whose units are whole blocks, their names in the dense model.
         lines: What stands in for the activation functions that go.
-        folds: The layers that become one where nothing is left between them.
+        folds: The layers that become one.
 
     Example:
         >>> kept = {"fc": Kept.of(torch.tensor([True, False, True, True]))}
@@ -422,12 +401,24 @@ class Agreement:
         batches: Batch sizes at which the two were compared.
         inexact_because: Why they need not agree: what was removed, at the user's wish, is not
             exact. Then the difference is measured and not held to the tolerance.
+        names: What the result and the model that it is compared with are called.
     """
 
     difference: float
     tolerance: float
     batches: tuple[int, ...]
     inexact_because: tuple[str, ...] = ()
+    names: tuple[str, str] = ("shrunk", "masked")
+
+    def __str__(self) -> str:
+        result, other = self.names
+        found, allowed = self.difference, self.tolerance
+        if not self.inexact_because:
+            return f"{other} == {result}: largest difference {found:.1e}, rounding {allowed:.1e}"
+        because = "; ".join(self.inexact_because)
+        return (
+            f"{result} differs from {other} by {found:.1e}: the cut is not exact, since {because}"
+        )
 
 
 # -- report -----------------------------------------------------------------------------------
@@ -492,11 +483,5 @@ class Report:
             lines.append(f"parameters that no operator read: {', '.join(self.unreached)}")
         lines += self.notes
         if self.agreement is not None:
-            found, allowed = self.agreement.difference, self.agreement.tolerance
-            lines.append(
-                f"masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}"
-                if not self.agreement.inexact_because
-                else f"shrunk differs from masked by {found:.1e}: the cut is not exact, since "
-                + "; ".join(self.agreement.inexact_because)
-            )
+            lines.append(str(self.agreement))
         return "\n".join(lines)

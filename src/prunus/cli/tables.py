@@ -123,10 +123,8 @@ def pruned(result: Pruned, comparison: Comparison | None) -> Iterator[Table | st
     )
     yield from (f"{note[:1].upper()}{note[1:]}." for note in report.notes)
     if report.agreement is not None:
-        found, allowed = report.agreement.difference, report.agreement.tolerance
-        if report.agreement.inexact_because:
-            yield f"Not exact: {'; '.join(report.agreement.inexact_because)}."
-        yield f"Masked == shrunk: largest difference {found:.1e}, rounding {allowed:.1e}."
+        said = str(report.agreement)
+        yield f"{said[:1].upper()}{said[1:]}."
 
 
 def remarks(plan: Plan, after: Cost) -> Iterator[str]:

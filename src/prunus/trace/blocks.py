@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunus.inputs import tensors_in
-from prunus.records import Block
+from prunus.links import Block
 from prunus.trace.record import Recorder, Step
 from prunus.trace.roles import residual_additions
 

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 
-from prunus.records import Block, Graph, Group, Groups, Member
+from prunus.links import Block
+from prunus.records import Graph, Group, Groups, Member
 
 
 def groups(graph: Graph) -> Groups:

@@ -68,7 +68,7 @@ def agree(
                     hint="exclude=... the layers involved, and report the model",
                 )
     sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
-    return Agreement(worst, tolerance, sizes, inexact_because)
+    return Agreement(worst, tolerance, sizes, inexact_because, names)
 
 
 def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:

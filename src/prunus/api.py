@@ -23,7 +23,7 @@ from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
 from prunus.solvers import Solver
 from prunus.trace.restore import copy_of, snapshot
-from prunus.verify.agreement import agree, example_batches, outputs_of
+from prunus.verify.agreement import agree, agree_in_double, example_batches, outputs_of
 
 
 @dataclass(frozen=True)
@@ -282,14 +282,39 @@ def _cut(
         masked = outputs_of(model, batches)
     with _put_back_on_error(model, plan) if in_place else nullcontext():
         result = shrink(model, plan, in_place=in_place)
-        agreement = agree(
-            masked, _outputs(result, batches, plan), inexact_because=inexact_because,
-            names=("folded", "straightened") if plan.lines else ("shrunk", "masked"),
-        )  # fmt: skip
+        try:
+            agreement = agree(
+                masked, _outputs(result, batches, plan), inexact_because=inexact_because,
+                names=("folded", "straightened") if plan.lines else ("shrunk", "masked"),
+            )  # fmt: skip
+        except VerifyError as error:
+            agreement = _settled(error, model, result, plan, batches, in_place=in_place)
         # The optimizer is bound only to a result that passed.
         if optimizer is not None:
             rebind(optimizer, model, result, plan)
     return result, agreement
+
+
+def _settled(
+    error: VerifyError,
+    model: nn.Module,
+    result: nn.Module,
+    plan: Plan,
+    batches: Sequence[Inputs],
+    *,
+    in_place: bool,
+) -> Agreement:
+    """Return how far the two are apart in float64, where that tells that rounding is the cause.
+
+    Raises:
+        VerifyError: It does not; or it cannot be told, as the dense model is gone.
+    """
+    if in_place or plan.lines:
+        raise error
+    try:
+        return agree_in_double(model, result, plan, batches)
+    except Exception:  # noqa: BLE001 - what float32 found holds
+        raise error from None
 
 
 def _outputs(model: nn.Module, batches: Sequence[Inputs], plan: Plan) -> list[list[torch.Tensor]]:

@@ -1,12 +1,15 @@
 """Is the shrunk model the masked model?"""
 
+import copy
+
 import pytest
 import torch
 from models import Net, linear
 from torch import nn
 
+import prunus
 from prunus.errors import VerifyError
-from prunus.verify.agreement import agree, example_batches, outputs_of
+from prunus.verify.agreement import agree, agree_in_double, example_batches, outputs_of
 
 ONE = torch.tensor([[1.0, -2.0], [3.0, 4.0]])
 
@@ -180,3 +183,28 @@ def test_inputs_that_have_no_common_first_dim():
     model = Net(lambda net, x, y: x, {})
 
     assert len(example_batches(model, (ONE, torch.ones(3)))) == 1
+
+
+class Noise(nn.Module):
+    """Returns what is left where all cancels out: another last bit, another output."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(64, 96), nn.Linear(96, 8)
+
+    def forward(self, x):
+        y = self.b(self.a(x).relu())
+        return y, (y - y.round(decimals=4)) * 1e4
+
+
+def test_rounding_is_told_from_a_wrong_cut_in_double_precision():
+    """What float32 cannot tell, float64 can; a wrong cut it does not let pass."""
+    model, rows = Noise(), torch.randn(16, 64)
+    with pytest.raises(VerifyError):
+        prunus.prune(copy.deepcopy(model), rows, budget=prunus.Budget(units=0.5), in_place=True)
+    result = prunus.prune(model, rows, budget=prunus.Budget(units=0.5))
+    assert result.report.agreement.tolerance < 1e-6
+    wrong = copy.deepcopy(result.model)
+    wrong.b.bias.data += 1e-3
+    with pytest.raises(VerifyError):
+        agree_in_double(model, wrong, result.plan, [rows])

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from prunus.errors import VerifyError
 from prunus.inputs import Inputs, call, map_tensors, tensors_in
+from prunus.masks import Masked
 from prunus.modes import eager, mode, seeded
-from prunus.records import Agreement
-from prunus.trace.restore import as_it_was
+from prunus.records import Agreement, Plan
+from prunus.trace.restore import as_it_was, copy_of
 
 # Largest difference, relative to the largest output, that rounding explains: a cut changes the
 # order in which a sum is taken.
@@ -69,6 +70,37 @@ def agree(
                 )
     sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
     return Agreement(worst, tolerance, sizes, inexact_because, names)
+
+
+def agree_in_double(
+    dense: nn.Module, shrunk: nn.Module, plan: Plan, batches: Sequence[Inputs]
+) -> Agreement:
+    """Compare the two in float64, where float32 rounding decides what a model returns.
+
+    Which boxes a detector keeps can turn on the last bit, and an output in which all but noise
+    cancels out has no scale to measure a difference by.
+
+    Args:
+        dense: The dense model.
+        shrunk: What `plan` made of it.
+        plan: What was kept.
+        batches: The inputs.
+
+    Raises:
+        VerifyError: They differ in float64 too.
+        Exception: Whatever a model raises that does not run in float64.
+
+    Cost: a copy of both models in float64, and two runs of each.
+    """
+    doubled = [map_tensors(_doubled, inputs) for inputs in batches]
+    twin, small = copy_of(dense).double(), copy_of(shrunk).double()
+    with Masked(twin, plan):
+        masked = outputs_of(twin, doubled)
+    return agree(masked, outputs_of(small, doubled))
+
+
+def _doubled(tensor: Tensor) -> Tensor:
+    return tensor.double() if tensor.is_floating_point() else tensor
 
 
 def _difference(one: Tensor, other: Tensor) -> tuple[float, float]:

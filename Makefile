@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 extras_demo := report,train
 extras_dev := dev
 
-BENCHMARKS := $(filter-out benchmarks/tables.py,$(wildcard benchmarks/*.py))
+BENCHMARKS := $(filter-out benchmarks/tables.py benchmarks/plots.py benchmarks/study_results.py,$(wildcard benchmarks/*.py))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from study import HERE, progress, result_of
+from study_results import HERE, progress, result_of
 from torch import nn
 
 from prunus import Budget, Strategy, allocate, criteria, solvers, units

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 import prunus
-from prunus import __version__, criteria
+from prunus import __version__, allocate
 from prunus.cli.app import COMMANDS, app
 from prunus.cli.errors import Exit
 from prunus.study import strategies
@@ -82,7 +82,7 @@ def test_the_page_has_every_command_and_every_exit_code():
         ((), "Commands:"),
         (("prun",), "No such command 'prun'"),
         (("inspect",), "Missing argument 'MODEL'"),
-        (("prune", "net:mlp"), "Missing option '--budget'"),
+        (("prune",), "Missing argument 'MODEL'"),
         (("inspect", "net:mlp", "--budgets"), "No such option"),
         (("inspect", "net:mlp", "--input", "8by8"), "'8by8' is no shape"),
         (("inspect", "net:mlp", "--input", "1x0"), "'1x0' is no shape"),
@@ -109,8 +109,9 @@ def test_help_fits_80_columns_and_is_whole(run, module):
 
 
 def test_help_names_what_there_is(run):
-    pruning, comparing = (run(name, "--help").stdout for name in ("prune", "compare"))
-    assert all(name in pruning for name in criteria.names())
+    pages = (run(name, "--help").stdout for name in ("prune", "compare"))
+    pruning, comparing = (re.sub(r"\s", "", page) for page in pages)  # lines break anywhere
+    assert all(name in pruning for name in ("magnitude", "taylor", "sparsegpt", *allocate.names()))
     assert all(one.name in comparing for one in strategies("channel"))
 
 

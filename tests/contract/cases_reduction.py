@@ -167,3 +167,11 @@ def a_soft_maximum_loses_zeros(net, x):
 @case(SEQUENCES, lambda: {"a": linear(6, 8)}, kept=INEXACT)
 def extremes_of_units(net, x):
     return torch.aminmax(net.a(x), dim=2)[0] + torch.aminmax(net.a(x))[1]
+
+
+@case(ROWS, lambda: {"a": linear(6, 8), "b": linear(8, 4)}, kept={"a": "picks units by value"})
+def places_counted(net, x):
+    y = net.a(x)
+    places = y.topk(2, dim=1)[1].reshape(-1)
+    number = torch.histc(places.float(), bins=y.shape[1], min=0, max=y.shape[1] - 1)
+    return net.b(y + number)

@@ -60,7 +60,8 @@ def prune(  # noqa: PLR0913 - what can be typed
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How the budget is shared out: global or uniform; by granularity unless given.",
+            help="How the budget is shared out: global, uniform, unif_plus, erk, lamp, isomorphic, "
+            "sensitivity or knapsack; by granularity unless given.",
         ),
     ] = None,
     include: Include = None,

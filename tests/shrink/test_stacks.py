@@ -12,6 +12,8 @@ from prunus import Budget, trace
 from prunus.criteria import BlockInfluence
 from prunus.errors import CriterionError, PlanError, VerifyError
 from prunus.planner import Planner
+from prunus.records import Kept, Plan
+from prunus.shrink.stacks import dense_names
 
 TOKENS = torch.randn(2, 5, 8)
 DATA = [(torch.randn(4, 5, 8), torch.randn(4, 5, 3)) for _ in range(2)]
@@ -190,3 +192,57 @@ def test_influence_by_hand():
         model, TOKENS, budget=Budget(units=0.5), granularity="layer", criterion=BlockInfluence()
     )
     torch.testing.assert_close(planner.scores(data=DATA)["0"], torch.tensor([0.0, 2.0]))
+
+
+class Looked(Block):
+    """It has a number of its own that has nothing to do with its place."""
+
+    def __init__(self, place):
+        super().__init__(place)
+        self.padding_idx = place
+
+
+def test_only_numbers_of_places_follow():
+    model = Stacked()
+    model.layers[2] = Looked(2)
+    small = pruned(model).model
+    assert small.layers[1].layer_idx == 1
+    assert small.layers[1].padding_idx == 2
+
+
+def test_what_stands_behind_the_blocks_is_found_again(tmp_path):
+    def build():
+        torch.manual_seed(0)
+        return nn.Sequential(Block(0), Block(1, 0.0), Block(2, 0.0), nn.Linear(8, 8), nn.ReLU())
+
+    result = pruned(build(), kept=0.34)
+    assert result.plan.taken_out == ("1", "2")
+    prunus.save(result, tmp_path / "small")
+    loaded = prunus.load(tmp_path / "small", model=build())
+    torch.testing.assert_close(loaded(TOKENS), result.model(TOKENS))
+
+
+def test_stacks_in_stacks_are_found_again():
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.ModuleList([Block(0, 0.0), Block(1)])
+
+        def forward(self, x):
+            return self.body[-1](x) if len(self.body) == 1 else self.body[1](self.body[0](x))
+
+    plan = Plan(
+        "layer",
+        {name: Kept.of(torch.tensor(stays)) for name, stays in KEPT.items()},
+        {},
+        stacks={"": ("0", "1"), "2.body": ("2.body.0", "2.body.1")},
+    )
+    model = nn.Sequential(Block(0, 0.0), Block(1), Inner())
+    expected = {name: value.clone() for name, value in model.state_dict().items()}
+    small = prunus.shrink(model, plan).state_dict()
+    dense = dense_names(plan, small)
+    assert dense["1.body.0.up.weight"] == "2.body.1.up.weight"
+    assert all(torch.equal(small[name], expected[dense[name]]) for name in small)
+
+
+KEPT = {"": [False, True], "2.body": [False, True]}

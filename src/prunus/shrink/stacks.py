@@ -8,7 +8,7 @@ from torch import nn
 from prunus.records import Plan
 
 # A module that knows its place, as for a cache of keys and values; and how many there are.
-_PLACES = re.compile(r"(.*_)?(layer|block)?_?(idx|index|id|number)")
+_PLACES = re.compile(r"(.*_)?(layer|block)_?(idx|index|id|number)|idx|index")
 _NUMBERS = re.compile(r"(num_(hidden_)?layers|n_layers?|depth)")
 
 
@@ -17,7 +17,9 @@ def take_out(model: nn.Module, plan: Plan) -> None:
 
     An nn.ModuleList or nn.Sequential is numbered anew; one with names keeps those that are left.
     """
-    for stack, names in _by_stack(plan).items():
+    by_stack = _by_stack(plan)
+    for stack in sorted(by_stack, key=lambda path: -path.count(".")):  # inner ones by dense names
+        names = by_stack[stack]
         container = model.get_submodule(stack)
         modules = container._modules
         numbered = list(modules) == [str(place) for place in range(len(modules))]
@@ -33,36 +35,24 @@ def take_out(model: nn.Module, plan: Plan) -> None:
 
 def dense_names(plan: Plan, names: Iterable[str]) -> dict[str, str]:
     """Return, for tensors of the smaller model, their names in the dense one."""
-    moved = _moved(plan)
-    return {name: _renamed(name, moved) for name in names}
+    gone = {
+        stack: sorted(int(name) for name in names_of)
+        for stack, names_of in _by_stack(plan).items()
+        if all(name.isdigit() for name in names_of)
+    }
+    return {name: _renamed(name, gone) for name in names}
 
 
-def _renamed(name: str, moved: Mapping[str, str]) -> str:
-    for small, dense in moved.items():
-        if name.startswith(f"{small}."):
-            return dense + name[len(small) :]
-    return name
-
-
-def _moved(plan: Plan) -> dict[str, str]:
-    """Return the paths of blocks whose number changes: in the smaller model -> in the dense."""
-    moved: dict[str, str] = {}
-    for stack, gone in _by_stack(plan).items():
-        places = [int(name) for name in gone if name.isdigit()]
-        if len(places) == len(gone):
-            last = max(
-                (
-                    int(n.rpartition(".")[2])
-                    for names in plan.stacks.values()
-                    for n in names
-                    if n.rpartition(".")[0] == stack
-                ),
-                default=0,
-            )
-            left = [place for place in range(last + 1) if place not in places]
-            prefix = f"{stack}." if stack else ""
-            moved |= {f"{prefix}{new}": f"{prefix}{old}" for new, old in enumerate(left)}
-    return moved
+def _renamed(name: str, gone: Mapping[str, list[int]]) -> str:
+    """Count the blocks that went in again, from the outermost stack to the innermost."""
+    parts = name.split(".")
+    for depth, part in enumerate(parts):
+        if part.isdigit():
+            place = int(part)
+            for missing in gone.get(".".join(parts[:depth]), ()):
+                place += missing <= place
+            parts[depth] = str(place)
+    return ".".join(parts)
 
 
 def _by_stack(plan: Plan) -> dict[str, set[str]]:

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from prunus.inputs import call, tensors_in
-from prunus.modes import mode, skipped
-from prunus.signals.passes import batches_of, random_state_kept
+from prunus.modes import skipped
+from prunus.signals.passes import batches_of, evaluated
 from prunus.signals.signal import Request, Signal, Values
 
 
@@ -29,7 +29,7 @@ def collect_influence(request: Request) -> Values:
         dim = -1 if given.dim() == 3 else 1  # tokens have their features last, images first
         turned[path] += (1 - cosine_similarity(given, returned, dim=dim)).mean().cpu()
 
-    with _listening(request, note), _quiet(request):
+    with _listening(request, note), evaluated(request.model):
         for _, inputs, _targets in batches_of(request):
             call(request.model, inputs)
             count += 1
@@ -48,7 +48,7 @@ def collect_order(request: Request) -> Values:
     """
     left = {path for group in request.groups.values() for path in group.blocks}
     order: dict[str, int] = {}
-    with _quiet(request):
+    with evaluated(request.model):
         gone: list[str] = []
         while left:
             losses = {path: _loss_without(request, [*gone, path]) for path in sorted(left)}
@@ -90,16 +90,6 @@ def _loss_without(request: Request, paths: list[str]) -> float:
             total += float(request.loss(call(request.model, inputs), targets))
             count += 1
     return total / max(count, 1)
-
-
-@contextmanager
-def _quiet(request: Request) -> Iterator[None]:
-    with (
-        random_state_kept(request.model),
-        mode(request.model, training=False),
-        torch.no_grad(),
-    ):
-        yield
 
 
 @contextmanager

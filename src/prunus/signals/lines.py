@@ -1,7 +1,6 @@
 """The straight lines that fit activation functions best, and what they do to outputs and loss."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +9,9 @@ from prunus.data.loader import checked
 from prunus.errors import DataError
 from prunus.inputs import Inputs, call, device_of, tensors_in
 from prunus.links import Line
-from prunus.modes import Replaced, mode
+from prunus.modes import Replaced
 from prunus.records import Groups
-from prunus.signals.passes import batches_of, random_state_kept
+from prunus.signals.passes import batches_of, evaluated
 from prunus.signals.signal import Request, Signal, Values
 
 
@@ -33,7 +32,7 @@ def best_lines(model: nn.Module, groups: Groups, data: Iterable[object]) -> tupl
     """
     found: dict[str, Line] = {}
     for name, group in groups.items():
-        with _quiet(model), Replaced(model, {n: line.apply for n, line in found.items()}):
+        with evaluated(model), Replaced(model, {n: line.apply for n, line in found.items()}):
             batches = (inputs for inputs, _ in checked(data, device=device_of(model)))
             found |= _fitted(model, {name: group}, batches)
     return tuple(found.values())
@@ -50,7 +49,7 @@ def collect_change(request: Request) -> Values:
     sums = dict.fromkeys(request.groups, 0.0)
     whole = 0.0
     lines = _lines(request)
-    with _quiet(request.model):
+    with evaluated(request.model):
         for _, inputs, _targets in batches_of(request):
             dense = _outputs(request.model, inputs)
             whole += float(dense.square().sum())
@@ -71,7 +70,7 @@ def collect_loss(request: Request) -> Values:
     assert request.loss is not None  # `collect` has checked that
     sums, count = dict.fromkeys(request.groups, 0.0), 0
     lines = _lines(request)
-    with _quiet(request.model):
+    with evaluated(request.model):
         for _, inputs, targets in batches_of(request):
             dense = float(request.loss(call(request.model, inputs), targets))
             count += 1
@@ -101,7 +100,7 @@ LINE_LOSS = Signal(
 
 
 def _lines(request: Request) -> dict[str, Line]:
-    with _quiet(request.model):
+    with evaluated(request.model):
         batches = (inputs for _, inputs, _ in batches_of(request))
         return _fitted(request.model, request.groups, batches)
 
@@ -176,9 +175,3 @@ class _Sums:
 def _outputs(model: nn.Module, inputs: Inputs) -> Tensor:
     tensors = [t for t in tensors_in(call(model, inputs)) if t.is_floating_point()]
     return torch.cat([tensor.double().flatten() for tensor in tensors])
-
-
-@contextmanager
-def _quiet(model: nn.Module) -> Iterator[None]:
-    with random_state_kept(model), mode(model, training=False), torch.no_grad():
-        yield

@@ -41,6 +41,13 @@ def left_as_it_was(request: Request) -> Iterator[None]:
 
 
 @contextmanager
+def evaluated(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; random numbers go on afterwards where they were."""
+    with random_state_kept(model), mode(model, training=False), torch.no_grad():
+        yield
+
+
+@contextmanager
 def random_state_kept(model: nn.Module) -> Iterator[None]:
     """A loader that shuffles or augments leaves the generators of torch, numpy and Python alone."""
     device = device_of(model)

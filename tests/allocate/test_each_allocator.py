@@ -33,8 +33,11 @@ Values = Mapping[str, Sequence[float]]
 EQUAL = (1.0,)
 
 
-def zeroed(shapes: Mapping[str, tuple[int, ...]], budget: Budget, values: Values = {}) -> Problem:  # noqa: B006 - read only
+def zeroed(
+    shapes: Mapping[str, tuple[int, ...]], budget: Budget, values: Values | None = None
+) -> Problem:
     """Layers of those shapes, all scores equal unless given."""
+    values = values or {}
     sizes = {name: prod(shape) for name, shape in shapes.items()}
     members = {name: (Member(name, None, produces=True),) for name in sizes}
     return Weights(

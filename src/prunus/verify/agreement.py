@@ -96,7 +96,8 @@ def agree_in_double(
     twin, small = copy_of(dense).double(), copy_of(shrunk).double()
     with Masked(twin, plan):
         masked = outputs_of(twin, doubled)
-    return agree(masked, outputs_of(small, doubled))
+    names = ("shrunk in float64", "masked in float64")
+    return agree(masked, outputs_of(small, doubled), names=names)
 
 
 def _doubled(tensor: Tensor) -> Tensor:

@@ -348,3 +348,23 @@ def test_weights_that_are_not_finite(value):
     model[2].weight.data[0, 0] = value
     with pytest.raises(CriterionError, match=r"1 of 32 weights in parameter '2\.weight' are NaN"):
         pruned(model)
+
+
+class ReadsValues(nn.Module):
+    """Which way it goes depends on numbers, which only real tensors have."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        y = self.a(x).relu()
+        return self.b(y * 2 if float(y.sum()) > -1 else y)
+
+
+def test_a_trace_on_real_tensors_is_said():
+    half = prunus.Budget(units=0.5)
+    report = prunus.prune(ReadsValues(), torch.randn(2, 4), budget=half).report
+    assert "it was traced on real tensors" in str(report)
+    plain = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    assert prunus.prune(plain, torch.randn(2, 4), budget=half).report.notes == ()

@@ -17,7 +17,7 @@ from prunus.errors import PlanError, VerifyError
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
-from prunus.records import Agreement, Cost, Group, GroupRow, Plan, Report
+from prunus.records import Agreement, Cost, Graph, Group, GroupRow, Plan, Report
 from prunus.save import read, write
 from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
@@ -198,7 +198,7 @@ def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
         unreached=planner.graph.unreached,
         provenance=plan.provenance,
         seconds=clock.seconds,
-        notes=_notes(plan),
+        notes=(*_traced(planner.graph), *_notes(plan)),
     )
     return Pruned(result, plan, report, None if in_place else model)
 
@@ -341,6 +341,16 @@ def _inexact(plan: Plan, groups: Mapping[str, Group]) -> tuple[str, ...]:
     )
     borders = (fold.inexact_because for fold in plan.folds if fold.inexact_because)
     return tuple(dict.fromkeys((*reasons, *borders)))
+
+
+def _traced(graph: Graph) -> tuple[str, ...]:
+    """Say where the trace is good for less than it usually is."""
+    if graph.way != "real":
+        return ()
+    return (
+        "the model reads values, so it was traced on real tensors: other inputs may lead it along "
+        "other lines, which were not seen",
+    )
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

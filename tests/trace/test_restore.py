@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+import prunus
 from prunus import prune, trace
 from prunus.allocate import Budget
 from prunus.trace.restore import as_it_was
@@ -177,3 +178,25 @@ def test_train_and_eval_of_the_model_are_not_called(action):
     assert torch.equal(model.a.weight, before)
     assert model.training
     assert not model.merged
+
+
+class Streams(nn.Module):
+    """It holds what Python does not copy."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.stream = nn.Linear(4, 8), nn.Linear(8, 2), iter(lambda: 0, 1)
+        self.numbers = (number for number in range(3))
+
+    def forward(self, x):
+        return self.b(self.a(x).relu())
+
+
+def test_a_model_that_cannot_be_copied_can_still_be_cut_in_place():
+    model, rows, half = Streams(), torch.randn(2, 4), prunus.Budget(units=0.5)
+    with pytest.raises(prunus.PruneError, match="the model cannot be copied: TypeError") as caught:
+        prunus.prune(model, rows, budget=half)
+    assert "in_place=True" in caught.value.hint
+    assert model.a.out_features == 8
+    prunus.prune(model, rows, budget=half, in_place=True)
+    assert model.a.out_features == 4

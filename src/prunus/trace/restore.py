@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunus.errors import PruneError
 from prunus.trace.holders import keep, reached_from
 
 _DICTS = frozenset({dict, OrderedDict})
@@ -75,6 +76,9 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
         model: What to copy.
         memo: id -> what to take in place of a copy.
 
+    Raises:
+        PruneError: Something in it cannot be copied.
+
     Example:
         >>> layer = nn.Linear(2, 2)
         >>> layer.last = layer(torch.ones(1, 2))
@@ -84,7 +88,15 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
     reached = reached_from(value for each in model.modules() for value in vars(each).values())
     computed = (value for value in reached if isinstance(value, Tensor) and not value.is_leaf)
     values = {id(tensor): tensor.detach().clone() for tensor in computed}
-    return copy.deepcopy(model, values | dict(memo or {}))
+    try:
+        return copy.deepcopy(model, values | dict(memo or {}))
+    except Exception as error:
+        raise PruneError(
+            f"the model cannot be copied: {type(error).__name__}: {error}",
+            why="a module holds something that Python cannot copy, such as a generator, a lock or "
+            "a compiled function",
+            hint="prune with in_place=True, which needs no copy",
+        ) from error
 
 
 def _restore(tensor: Tensor, value: Tensor) -> None:

@@ -1,6 +1,5 @@
 """A saved folder, with the dense model that it was cut from."""
 
-import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from prunus.cli.sources import RECORDED, Source, open_model
 from prunus.errors import SaveError
 from prunus.save import Manifest, read, read_manifest
 from prunus.save.files import MANIFEST
+from prunus.trace.restore import copy_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def open_saved(
             )
     shape = shape or tuple(record.get("input") or ()) or None
     source = open_source(dense, weights=weights, shape=shape, data=data, trained=trained)
-    model = read(folder, model=copy.deepcopy(source.model))
+    model = read(folder, model=copy_of(source.model))
     return Saved(folder=folder, model=model, dense=source, manifest=manifest)
 
 

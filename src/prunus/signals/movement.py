@@ -1,6 +1,5 @@
 """Movement: whether fine-tuning drives each weight away from zero or towards it."""
 
-import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +9,7 @@ from prunus.signals.gradients import gradients_of
 from prunus.signals.passes import Named, batches_of, left_as_it_was
 from prunus.signals.signal import Request, Signal, Values
 from prunus.signals.weights import is_finite
+from prunus.trace.restore import copy_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class FineTuning:
         """Return the one signal of `request`."""
         (signal,) = request.signals
         with torch.inference_mode(mode=False):
-            model = copy.deepcopy(request.model)
+            model = copy_of(request.model)
             named = dict(model.named_parameters())
             parameters = {name: named[name] for name in request.parameters}
             tuned = replace(request, model=model, parameters=parameters)

@@ -1,6 +1,5 @@
 """Training under a penalty before the cut."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ from torch import nn
 from prunus.records import Kept
 from prunus.study.reading import Seeded
 from prunus.study.setting import Job, Setting
+from prunus.trace.restore import copy_of
 from prunus.train import fit
 from prunus.train.penalties import Controller, Penalty
 
@@ -26,7 +26,7 @@ def penalised(setting: Setting, job: Job, penalty: Penalty) -> tuple[nn.Module, 
         BudgetError: No plan meets the budget.
         TrainError: The training diverged.
     """
-    model = copy.deepcopy(setting.dense)
+    model = copy_of(setting.dense)
     planner = setting.planner(model, job)
 
     def select() -> Mapping[str, Kept]:

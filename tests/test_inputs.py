@@ -14,7 +14,16 @@ from torch.utils import _pytree as pytree
 
 import prunus
 from prunus.data.loader import checked
-from prunus.inputs import arguments, call, map_tensors, tensors_in, to_device
+from prunus.errors import DataError
+from prunus.inputs import (
+    arguments,
+    call,
+    loss_of,
+    map_tensors,
+    noted,
+    tensors_in,
+    to_device,
+)
 
 ONE, TWO = torch.ones(2, 6), torch.full((2, 6), 2.0)
 
@@ -193,3 +202,43 @@ def test_a_batch_that_is_one_container_has_no_targets(name):
     ((inputs, targets),) = checked([CONTAINERS[name]], device=torch.device("cpu"))
     assert len(list(tensors_in(inputs))) == 2
     assert targets is None
+
+
+# -- what the user's code raises -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "note"),
+    [
+        (torch.ones(2, 5), "prunus called model(float32 2x5)"),
+        ({"y": torch.ones(2, 6)}, "prunus called model(y=float32 2x6)"),
+        ((ONE, None, [3]), "prunus called model(float32 2x6, None, [int])"),
+        ((Pair(ONE, TWO), {"m": ONE}), "prunus called model((float32 2x6, float32 2x6), {m: float"),
+        ([1] * 20, "prunus called model([int, int, int, int, int, int, int, int, 12 more])"),
+    ],
+)
+def test_what_a_model_raises_says_how_it_was_called(inputs, note):
+    with pytest.raises((RuntimeError, TypeError)) as caught:
+        call(nn.Linear(6, 8), inputs)
+    (found,) = caught.value.__notes__
+    assert found.startswith(note)
+
+
+def test_a_loss_without_targets_says_so():
+    with pytest.raises(TypeError) as caught:
+        loss_of(nn.functional.cross_entropy, ONE, None)
+    assert caught.value.__notes__ == [
+        "prunus called loss(float32 2x6, None): the data yield inputs alone, without targets"
+    ]
+
+
+def test_example_inputs_that_the_model_does_not_take():
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied") as caught:
+        prunus.explain(nn.Linear(6, 8), torch.ones(2, 5))
+    assert caught.value.__notes__ == ["prunus called model(float32 2x5): these are example_inputs"]
+
+
+def test_an_error_of_prunus_gets_no_note():
+    with pytest.raises(DataError) as caught, noted(lambda: "no"):
+        raise DataError("all is said")
+    assert not hasattr(caught.value, "__notes__")

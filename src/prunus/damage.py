@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunus.data import checked
-from prunus.inputs import Inputs, Loss, call, device_of, tensors_in
+from prunus.inputs import Inputs, Loss, call, device_of, loss_of, tensors_in
 from prunus.masks import Masked
 from prunus.modes import mode
 from prunus.records import Plan
@@ -77,7 +77,7 @@ class Damage:
         """Return what is compared: the loss, or else every output that is a floating number."""
         outputs = call(self._model, inputs)
         if self._loss is not None:
-            return [self._loss(outputs, targets).detach().double()]
+            return [loss_of(self._loss, outputs, targets).detach().double()]
         return [each.detach().double() for each in tensors_in(outputs) if each.is_floating_point()]
 
     def _change(self, dense: Sequence[Tensor], masked: Sequence[Tensor]) -> float:

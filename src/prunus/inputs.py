@@ -18,6 +18,7 @@ from collections.abc import (
     MutableMapping,
     MutableSequence,
 )
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
 from types import SimpleNamespace
@@ -28,8 +29,13 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
+from prunus.errors import PruneError
+
 Inputs: TypeAlias = Any
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
+
+_MOST = 8
+"""Parts of a container that an error lists."""
 
 
 def arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -47,9 +53,77 @@ def arguments(inputs: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """Return `model(...)` on these inputs."""
+    """Return `model(...)` on these inputs; what it raises comes with a note of what they were."""
     positional, keyword = arguments(inputs)
-    return model(*positional, **keyword)
+    with noted(lambda: f"prunus called {call_text(inputs)}"):
+        return model(*positional, **keyword)
+
+
+def call_text(inputs: Inputs) -> str:
+    """Return how a model is called with `inputs`, in the words of an error.
+
+    Example:
+        >>> call_text(torch.ones(2, 3)), call_text({"x": torch.ones(2), "mask": None})
+        ('model(float32 2x3)', 'model(x=float32 2, mask=None)')
+    """
+    positional, keyword = arguments(inputs)
+    named = (f"{name}={described(value)}" for name, value in keyword.items())
+    return f"model({', '.join((*map(described, positional), *named))})"
+
+
+def loss_of(loss: Loss, outputs: Any, targets: Any) -> Tensor:
+    """Return `loss(outputs, targets)`; what it raises comes with a note of what they were."""
+
+    def note() -> str:
+        missing = ": the data yield inputs alone, without targets" if targets is None else ""
+        return f"prunus called loss({described(outputs)}, {described(targets)}){missing}"
+
+    with noted(note):
+        return loss(outputs, targets)
+
+
+@contextmanager
+def noted(note: Callable[[], str]) -> Iterator[None]:
+    """Add `note()` to what the user's code raises inside; the error stays what it is.
+
+    Example:
+        >>> with noted(lambda: "it was called with 0"):
+        ...     1 / 0
+        Traceback (most recent call last):
+        ZeroDivisionError: division by zero
+        it was called with 0
+    """
+    try:
+        yield
+    except PruneError:  # says all by itself
+        raise
+    except Exception as error:
+        error.add_note(note())
+        raise
+
+
+def described(tree: Any) -> str:
+    """Return types and shapes, in the words of an error.
+
+    Example:
+        >>> described((torch.ones(2, 3), {"mask": None, "scale": 0.5}))
+        '(float32 2x3, {mask: None, scale: float})'
+    """
+    if isinstance(tree, Tensor):
+        sizes = "x".join(map(str, tree.shape))
+        return f"{str(tree.dtype).removeprefix('torch.')} {sizes}".rstrip()
+    kind = _kind_of(tree)
+    if kind is None:
+        return "None" if tree is None else type(tree).__name__
+    every = list(kind.parts(tree))
+    parts = [described(part) for part in every[:_MOST]]
+    if isinstance(tree, Mapping):
+        parts = [f"{key}: {part}" for key, part in zip(tree, parts, strict=False)]
+    if len(every) > _MOST:
+        parts.append(f"{len(every) - _MOST} more")
+    if isinstance(tree, Mapping):
+        return f"{{{', '.join(parts)}}}"
+    return f"[{', '.join(parts)}]" if isinstance(tree, list) else f"({', '.join(parts)})"
 
 
 def tensors_in(tree: Any) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from prunus.inputs import call, tensors_in
+from prunus.inputs import call, loss_of, tensors_in
 from prunus.modes import skipped
 from prunus.signals.passes import batches_of, evaluated
 from prunus.signals.signal import Request, Signal, Values
@@ -87,7 +87,7 @@ def _loss_without(request: Request, paths: list[str]) -> float:
     total, count = 0.0, 0
     with skipped(request.model, paths):
         for _, inputs, targets in batches_of(request):
-            total += float(request.loss(call(request.model, inputs), targets))
+            total += float(loss_of(request.loss, call(request.model, inputs), targets))
             count += 1
     return total / max(count, 1)
 

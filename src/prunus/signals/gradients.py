@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunus.inputs import Inputs, call
+from prunus.inputs import Inputs, call, loss_of
 from prunus.signals.passes import (
     Named,
     batches_of,
@@ -62,7 +62,7 @@ def gradients_of(
         DataError: The loss is not finite.
     """
     assert request.loss is not None
-    loss = request.loss(call(request.model, inputs), targets)
+    loss = loss_of(request.loss, call(request.model, inputs), targets)
     check_loss(loss, number)
     parameters = list(request.parameters.values())
     gradients = torch.autograd.grad(loss, parameters, create_graph=create_graph, allow_unused=True)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prunus.data.loader import checked
 from prunus.errors import DataError
-from prunus.inputs import Inputs, call, device_of, tensors_in
+from prunus.inputs import Inputs, call, device_of, loss_of, tensors_in
 from prunus.links import Line
 from prunus.modes import Replaced
 from prunus.records import Groups
@@ -72,11 +72,11 @@ def collect_loss(request: Request) -> Values:
     lines = _lines(request)
     with evaluated(request.model):
         for _, inputs, targets in batches_of(request):
-            dense = float(request.loss(call(request.model, inputs), targets))
+            dense = float(loss_of(request.loss, call(request.model, inputs), targets))
             count += 1
             for name, line in lines.items():
                 with Replaced(request.model, {name: line.apply}):
-                    loss = float(request.loss(call(request.model, inputs), targets))
+                    loss = float(loss_of(request.loss, call(request.model, inputs), targets))
                 sums[name] += loss - dense
     return {LINE_LOSS: {n: torch.tensor([total / max(count, 1)]) for n, total in sums.items()}}
 

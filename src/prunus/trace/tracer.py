@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from prunus.inputs import Inputs, arguments, map_tensors, tensors_in
+from prunus.inputs import Inputs, arguments, call_text, map_tensors, noted, tensors_in
 from prunus.modes import eager, flagged, seeded, uncollected
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
@@ -44,7 +44,7 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         TraceError: The model is no eager one (TorchScript, quantised, wrapped for several devices,
             lazy), or returns no tensor; `example_inputs` lie on another device than it, or hold
             no tensor.
-        Exception: Whatever the model's own `forward` raises.
+        Exception: Whatever the model's own `forward` raises, with a note of its inputs.
 
     Cost: about 0.1 ms an operator; no memory to speak of.
 
@@ -59,7 +59,8 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
         for way in quicker:
             with suppress(Exception):  # whatever is the model's own fault is raised again below
                 return _record(model, example_inputs, way())
-    return _record(model, example_inputs, surest())
+        with noted(lambda: f"prunus called {call_text(example_inputs)}: these are example_inputs"):
+            return _record(model, example_inputs, surest())
 
 
 def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:

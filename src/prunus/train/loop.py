@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from prunus.data import checked, set_epoch
 from prunus.errors import DataError, TrainError
-from prunus.inputs import Inputs, Loss, call, device_of
+from prunus.inputs import Inputs, Loss, call, device_of, loss_of
 from prunus.modes import mode
 from prunus.train.distill import distillation
 from prunus.train.hooks import Epoch, Hook, Step
@@ -152,14 +152,15 @@ def _objective(
 ) -> Objective:
     """Return what is minimised: the loss, mixed with distillation where there is a teacher."""
     if teacher is None:
-        return lambda inputs, targets: loss(call(model, inputs), targets)
+        return lambda inputs, targets: loss_of(loss, call(model, inputs), targets)
 
     def distilled(inputs: Inputs, targets: Any) -> Tensor:
         outputs = call(model, inputs)
         with torch.no_grad():
             taught = call(teacher, inputs)
         towards_teacher = distillation(outputs, taught, temperature=recipe.temperature)
-        return (1 - recipe.distill) * loss(outputs, targets) + recipe.distill * towards_teacher
+        from_targets = loss_of(loss, outputs, targets)
+        return (1 - recipe.distill) * from_targets + recipe.distill * towards_teacher
 
     return distilled
 

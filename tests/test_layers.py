@@ -17,7 +17,7 @@ ORDER = """
 _lazy < _version < versions < errors < text < files < extents < inputs < links < records
 < modes < data < networks < cost < trace < units < explanation < picture < signals < criteria
 < allocate < masks < shrink < solvers < damage < planner < train < recover < schedules < verify
-< permute < save < api < pruner < study < demo < cli
+< permute < split < save < api < pruner < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)
 # What is at home everywhere. Each other third party is imported in one file only.

@@ -68,6 +68,7 @@ class Link:
         because: Where `before` is None, why.
         held_because: Why it can be neither changed nor replaced, else None.
         window: Of a layer, where it is regular.
+        earlier: Its operators in the runs before the last.
     """
 
     module: str
@@ -77,6 +78,7 @@ class Link:
     because: str = ""
     held_because: str | None = None
     window: Window | None = None
+    earlier: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def test_what_stands_behind_a_layer_and_is_read_by_nobody_else_can_go():
 def test_calls_in_the_code_are_listed_with_their_line():
     name, reason = next((n, r) for n, r in reasons(Branching()).items() if n.startswith("relu at"))
     assert "test_activation.py:" in name
-    assert "only a module, such as nn.ReLU(), can be replaced" in reason
+    assert "only a module can be replaced; prunus.split.split_activations makes each" in reason
 
 
 def test_shared_tied_hooked_and_twice_run_are_frozen():
@@ -63,7 +63,7 @@ def test_shared_tied_hooked_and_twice_run_are_frozen():
         tied, nn.GELU(), other,
     )  # fmt: skip
     found = reasons(model)
-    assert found["1"] == "it runs 2 times"
+    assert found["1"].startswith("it runs 2 times; prunus.split.split_activations makes each call")
     assert found["5"] == "it has hooks"
     assert found["7"] == "it reads '6', and its weight is tied to another"
 
@@ -129,3 +129,11 @@ def test_the_fast_path_of_pytorch_holds_its_functions():
     rows = torch.randn(2, 3, 8)
     assert "has a fast path" in reasons(model(nn.GELU()), rows)["activation"]
     assert reasons(model(nn.SiLU()), rows)["activation"] is None
+
+
+def test_a_row_that_bites_its_tail_ends():
+    twice, passes = nn.ReLU(), nn.Identity()
+    model = nn.Sequential(nn.Linear(4, 4), twice, twice, nn.Linear(4, 4), passes, passes, nn.Tanh())
+    found = reasons(model)
+    assert found["1"].startswith("it runs 2 times")
+    assert found["6"] == "it runs 2 times"

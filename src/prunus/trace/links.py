@@ -125,6 +125,7 @@ def links(
             continue
         before, because = reading.link(call)
         own = [tensors.get(f"{call.module}.{name}") for name in ("weight", "bias")]
+        known = found.get(call.module)
         found[call.module] = Link(
             module=call.module,
             role=_role(modules[call.module], call, steps),
@@ -133,6 +134,7 @@ def links(
             because=because,
             held_because=held.get(call.module) or reading.from_outside(call, own),
             window=window_of(modules[call.module]),
+            earlier=(*known.earlier, known.ran) if known else (),
         )
         if call.returned is not None:
             last[id(call.returned)] = call

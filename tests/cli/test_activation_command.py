@@ -10,7 +10,7 @@ def test_inspect_says_which_can_go(run):
     reasons = {group["name"]: group["frozen_because"] for group in groups}
     assert reasons["stem.2"] is None
     called = next(reason for name, reason in reasons.items() if name.startswith("relu at"))
-    assert "only a module, such as nn.ReLU(), can be replaced" in called
+    assert "only a module can be replaced" in called
 
 
 def test_prune_folds_and_says_so(run, net):

@@ -10,8 +10,17 @@ from torch import nn
 
 import prunus
 from prunus import Budget, networks
+from prunus.allocate import Global
 from prunus.criteria import Magnitude
-from prunus.errors import BudgetError, CriterionError, DataError, PlanError, TraceError, VerifyError
+from prunus.errors import (
+    BudgetError,
+    CriterionError,
+    DataError,
+    PlanError,
+    TraceError,
+    TrainError,
+    VerifyError,
+)
 
 IMAGES, ROWS = torch.randn(2, 1, 8, 8), torch.randn(2, 6)
 
@@ -284,6 +293,8 @@ def test_the_check_can_be_switched_off(sabotaged):
 
 # -- input that cannot be used ----------------------------------------------------------------
 
+TAYLOR = {"criterion": "taylor", "data": [(ROWS, ROWS)], "loss": nn.MSELoss()}
+
 
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
@@ -308,6 +319,20 @@ def test_the_check_can_be_switched_off(sabotaged):
             DataError,
             "the data yield no batch",
         ),
+        (
+            {"budget": 0.5},
+            BudgetError,
+            r"budget=0\.5 means nothing\n.*a float\n.*Budget\(macs=0\.5",
+        ),
+        ({"criterion": Magnitude}, CriterionError, r"=Magnitude means nothing[^$]*Magnitude\(\)"),
+        ({"allocation": Global}, BudgetError, r"=Global means nothing[^$]*pass Global\(\), with"),
+        ({"granularity": None}, PlanError, "granularity=None means nothing"),
+        ({"schedule": "cubic"}, TrainError, "schedule='cubic' means nothing"),
+        ({"optimizer": "sgd"}, TrainError, "optimizer='sgd' means nothing"),
+        (TAYLOR | {"loss": nn.MSELoss}, CriterionError, "loss=MSELoss means nothing"),
+        (TAYLOR | {"loss": "mse"}, CriterionError, "loss='mse' means nothing"),
+        (TAYLOR | {"data": ROWS}, DataError, "the data are a Tensor, and no batches"),
+        (TAYLOR | {"data": 5}, DataError, "the data are an int, and no batches"),
     ],
 )
 def test_settings_that_cannot_be_used(settings, error, words):

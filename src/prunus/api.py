@@ -13,7 +13,7 @@ from torch import nn
 from prunus.allocate import Allocator, Budget
 from prunus.cost import count
 from prunus.criteria import Criterion
-from prunus.errors import PlanError, VerifyError
+from prunus.errors import PlanError, TrainError, VerifyError, check_kind
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
@@ -135,6 +135,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         >>> pruned.model[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
+    check_kinds(schedule=schedule, optimizer=optimizer)
     clock = Clock()
     with clock("trace"):
         planner = Planner.of(
@@ -201,6 +202,20 @@ def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
         notes=(*_traced(planner.graph), *_notes(plan)),
     )
     return Pruned(result, plan, report, None if in_place else model)
+
+
+def check_kinds(*, schedule: Any, optimizer: Any) -> None:
+    """Raise a TrainError where one of these is something else than its name says.
+
+    Example:
+        >>> check_kinds(schedule="cubic", optimizer=None)
+        Traceback (most recent call last):
+        prunus.errors.TrainError: schedule='cubic' means nothing...
+    """
+    example = "schedule=prunus.schedules.Iterative(rounds=10)"
+    check_kind("schedule", schedule, Schedule, TrainError, hint=example)
+    example = "optimizer=torch.optim.SGD(model.parameters(), lr=0.1)"
+    check_kind("optimizer", optimizer, torch.optim.Optimizer, TrainError, hint=example)
 
 
 def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:

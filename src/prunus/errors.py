@@ -16,6 +16,10 @@ All of them are ValueErrors: they are raised for what a user can cause, before a
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+_LONGEST = 40
+"""Characters of a value that an error shows."""
 
 
 class PruneError(ValueError):
@@ -78,8 +82,10 @@ class StudyError(PruneError):
     """A study cannot start or go on."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], error: type[PruneError]) -> PruneError:
+def unknown_name(kind: str, name: Any, known: Iterable[str], error: type[PruneError]) -> PruneError:
     """Return an `error` for a name that is not among `known`, with the nearest names offered.
+
+    What is no name, such as a class in place of an object, is said as that.
 
     Example:
         >>> print(unknown_name("criterion", "magnitud", ["magnitude", "taylor"], CriterionError))
@@ -88,6 +94,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str], error: type[PruneEr
           hint: did you mean 'magnitude'?
     """
     names = sorted(known)
+    if not isinstance(name, str):
+        made = f"{name.__name__}(), with brackets," if isinstance(name, type) else "an object"
+        return error(
+            f"{kind}={shown(name)} means nothing",
+            why=f"it is {kind_of(name)}, and no name; known: {', '.join(names)}",
+            hint=f"pass {made} or one of the known names",
+        )
     near = get_close_matches(name, names, n=2, cutoff=0.5)
     hint = " or ".join(f"'{match}'" for match in near)
     return error(
@@ -95,3 +108,43 @@ def unknown_name(kind: str, name: str, known: Iterable[str], error: type[PruneEr
         why=f"known: {', '.join(names)}",
         hint=f"did you mean {hint}?" if near else "use one of the known names",
     )
+
+
+def check_kind(
+    name: str, value: Any, kind: Any, error: type[PruneError], *, hint: str, why: str = ""
+) -> None:
+    """Raise an `error` where the argument `name` is no `kind`; None is left to the caller.
+
+    Example:
+        >>> check_kind("budget", 0.5, dict, BudgetError, hint="prunus.Budget(macs=0.5)")
+        Traceback (most recent call last):
+        prunus.errors.BudgetError: budget=0.5 means nothing
+          why:  it is a float
+          hint: prunus.Budget(macs=0.5)
+    """
+    if value is not None and not isinstance(value, kind):
+        raise error(
+            f"{name}={shown(value)} means nothing", why=why or f"it is {kind_of(value)}", hint=hint
+        )
+
+
+def shown(value: Any) -> str:
+    """Return a value in the words of an error: long ones cut short.
+
+    Example:
+        >>> shown(0.5), shown(dict), shown("x" * 100)
+        ('0.5', 'dict', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...")
+    """
+    text = getattr(value, "__name__", None) or repr(value).partition("\n")[0]
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is, in the words of an error.
+
+    Example:
+        >>> kind_of(0.5), kind_of(int), kind_of(None)
+        ('a float', 'a class', 'a NoneType')
+    """
+    name = "class" if isinstance(value, type) else type(value).__name__
+    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"

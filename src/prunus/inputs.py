@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
-from prunus.errors import PruneError
+from prunus.errors import PruneError, kind_of, shown
 
 Inputs: TypeAlias = Any
 Loss: TypeAlias = Callable[[Any, Any], Tensor]
@@ -69,6 +69,22 @@ def call_text(inputs: Inputs) -> str:
     positional, keyword = arguments(inputs)
     named = (f"{name}={described(value)}" for name, value in keyword.items())
     return f"model({', '.join((*map(described, positional), *named))})"
+
+
+def check_loss_function(loss: Any, error: type[PruneError]) -> None:
+    """Raise an `error` where `loss` is nothing that takes (outputs, targets).
+
+    Example:
+        >>> check_loss_function(nn.CrossEntropyLoss, PruneError)
+        Traceback (most recent call last):
+        prunus.errors.PruneError: loss=CrossEntropyLoss means nothing...
+    """
+    if isinstance(loss, type) or not callable(loss):
+        raise error(
+            f"loss={shown(loss)} means nothing",
+            why=f"it is {kind_of(loss)}, and is called as loss(outputs, targets)",
+            hint="loss=nn.CrossEntropyLoss(), with brackets, or a function of yours",
+        )
 
 
 def loss_of(loss: Loss, outputs: Any, targets: Any) -> Tensor:

@@ -15,7 +15,14 @@ from prunus.cost.counted import transient_buffers
 from prunus.criteria import Criterion
 from prunus.criteria.magnitude import Magnitude
 from prunus.damage import Damage
-from prunus.errors import BudgetError, CriterionError, PlanError, TraceError, unknown_name
+from prunus.errors import (
+    BudgetError,
+    CriterionError,
+    PlanError,
+    TraceError,
+    check_kind,
+    unknown_name,
+)
 from prunus.extents import axes_of
 from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
@@ -73,6 +80,7 @@ class Planner:
         exclude: Sequence[str] = (),
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
+        check_kind("budget", budget, Budget, BudgetError, hint="prunus.Budget(macs=0.5)")
         granularity = units.spelled(granularity)
         chosen, solver = scorer_of(criterion or default_criterion(granularity))
         if allocation is None:
@@ -322,7 +330,7 @@ def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | 
     """
     if isinstance(criterion, Solver) or criterion in solvers.names():
         return Magnitude(), solvers.get(criterion)
-    if isinstance(criterion, str) and criterion not in criteria.names():
+    if not isinstance(criterion, Criterion) and criterion not in criteria.names():
         known = (*criteria.names(), *solvers.names())
         raise unknown_name("criterion", criterion, known, CriterionError)
     return criteria.get(criterion), None

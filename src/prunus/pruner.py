@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from prunus.allocate import Allocator, Budget
-from prunus.api import Clock, Pruned, carry_out
+from prunus.api import Clock, Pruned, carry_out, check_kinds
 from prunus.cost import count
 from prunus.criteria import Criterion
-from prunus.errors import PlanError, TrainError
+from prunus.errors import PlanError, TrainError, check_kind
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
@@ -90,6 +90,10 @@ class Pruner:
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
     ) -> None:
+        check_kinds(schedule=schedule, optimizer=optimizer)
+        check_kind(
+            "penalty", penalty, Penalty, TrainError, hint="penalty=GroupLasso(strength=0.01)"
+        )
         self.model = model
         self.schedule = OneShot() if schedule is None else schedule
         self.optimizer = optimizer

@@ -112,6 +112,9 @@ def test_no_such_step():
 MISSING = {
     "loss": (["batch_norm", "fine_tune"], {"data": DATA}, TrainError, "FineTune needs a loss"),
     "data": (["batch_norm"], {"data": iter(DATA)}, DataError, "can be read only once"),
+    "no data": (["batch_norm"], {"data": None}, DataError, "data are a NoneType, and no batches"),
+    "a list": ("batch_norm", {"data": DATA}, TrainError, "steps='batch_norm' means nothing"),
+    "a loss": (["fine_tune"], {"data": DATA, "loss": "ce"}, TrainError, "loss='ce' means nothing"),
 }
 
 
@@ -121,6 +124,11 @@ def test_what_is_missing(steps, given, error, words):
     with pytest.raises(error, match=words):
         prunus.recover(mine, steps, **given)
     assert same(mine.model, other.model)
+
+
+def test_a_model_in_place_of_what_prune_returned():
+    with pytest.raises(TrainError, match=r"it is a Sequential(.|\n)*what prunus\.prune returned"):
+        prunus.recover(network(), ["batch_norm"], data=DATA)
 
 
 @pytest.mark.parametrize("step", ["bias", "least_squares", "logit_distillation"])

@@ -73,6 +73,8 @@ def test_unknown_optimizer_offers_the_nearest():
     "setting",
     [
         {"epochs": 0},
+        {"epochs": 1.5},
+        {"lr": "fast"},
         {"lr": 0.0},
         {"lr": torch.nan},
         {"momentum": 1.0},

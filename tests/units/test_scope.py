@@ -34,6 +34,8 @@ def free(graph, **scope):
         ({"include": ["stem", "body.0"]}, ["stem", "body.0"]),
         ({"include": []}, []),
         ({"exclude": ["body.*"]}, ["stem"]),
+        ({"exclude": "body.*"}, ["stem"]),
+        ({"include": "body.*"}, ["body.0", "body.2"]),
         ({"exclude": ["body.0.weight"]}, ["stem", "body.2"]),
         ({"include": ["body.*"], "exclude": ["*.2"]}, ["body.0"]),
     ],

@@ -102,7 +102,7 @@ def get(allocation: str | Allocator) -> Allocator:
     """
     if isinstance(allocation, Allocator):
         return allocation
-    if allocation not in _BY_NAME:
+    if not isinstance(allocation, str) or allocation not in _BY_NAME:
         raise unknown_name("allocation", allocation, _BY_NAME, BudgetError)
     return _BY_NAME[allocation]()
 

@@ -49,7 +49,7 @@ def get(criterion: str | Criterion) -> Criterion:
     for name, kind in classes().items():
         if criterion == _snake_case(name):
             return kind()
-    raise unknown_name("criterion", str(criterion), names(), CriterionError)
+    raise unknown_name("criterion", criterion, names(), CriterionError)
 
 
 def _snake_case(name: str) -> str:

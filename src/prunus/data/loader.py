@@ -7,7 +7,7 @@ memory.
 Legend: B items of a batch, C channels, H height, W width.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prunus.data.dataset import Examples
-from prunus.errors import DataError
+from prunus.errors import DataError, kind_of
 from prunus.inputs import Inputs, tensors_in, to_device
 
 
@@ -153,6 +153,7 @@ def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inpu
         Traceback (most recent call last):
         prunus.errors.DataError: the inputs of batch 2 are not finite: 6 of 6 numbers are NaN or...
     """
+    check_data(data)
     number = 0
     for number, batch in enumerate(data, start=1):
         inputs, targets = to_device(_pair(batch, number), device)
@@ -164,6 +165,23 @@ def checked(data: Iterable[Any], *, device: torch.device) -> Iterator[tuple[Inpu
             "the data yield no batch",
             why="they are empty, or an iterator that was already read to its end",
             hint="pass a DataLoader or a list with at least one batch (inputs, targets)",
+        )
+
+
+def check_data(data: Any) -> None:
+    """Raise a DataError where `data` cannot be read batch by batch; none is read yet.
+
+    Example:
+        >>> check_data(torch.ones(8, 3))
+        Traceback (most recent call last):
+        prunus.errors.DataError: the data are a Tensor, and no batches...
+    """
+    readable = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    if isinstance(data, Tensor | np.ndarray | Mapping | str) or not readable:
+        raise DataError(
+            f"the data are {kind_of(data)}, and no batches",
+            why="data are read batch by batch, each (inputs, targets)",
+            hint="pass a DataLoader or a list: data=[(inputs, targets)]",
         )
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import nn
 from torch.optim import Optimizer
@@ -15,6 +15,7 @@ from prunus.records import Plan
 from prunus.train import Hook, Recipe
 
 
+@runtime_checkable
 class Cut(Protocol):
     """A model that was cut, as `prunus.prune` returns it."""
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prunus.errors import DataError, TrainError, unknown_name
-from prunus.inputs import Loss
+from prunus.data.loader import check_data
+from prunus.errors import DataError, TrainError, check_kind, unknown_name
+from prunus.inputs import Loss, check_loss_function
 from prunus.modes import seeded
 from prunus.recover.base import Cut, Given, Recovery, Training
 from prunus.recover.features import FeatureDistillation
@@ -101,6 +102,10 @@ def recover(
         >>> [each.changed for each in done]
         [1, 3]
     """
+    check_kind(
+        "pruned", pruned, Cut, TrainError, hint="pass what prunus.prune returned, not its model"
+    )
+    check_kind("steps", steps, (list, tuple), TrainError, hint='steps=["batch_norm", "fine_tune"]')
     chosen = [get(step) for step in steps]
     given = Given(data=data, loss=loss, recipe=recipe or Recipe(), hooks=hooks, seed=seed)
     _check(pruned, chosen, given)
@@ -116,6 +121,7 @@ def _done(step: Recovery, pruned: Cut, given: Given) -> Recovered:
 
 def _check(pruned: Cut, steps: Sequence[Recovery], given: Given) -> None:
     """Raise where a step would find out later that something is missing."""
+    check_data(given.data)
     if isinstance(given.data, Iterator):
         raise DataError(
             f"the data are a {type(given.data).__name__}, which can be read only once",
@@ -131,3 +137,5 @@ def _check(pruned: Cut, steps: Sequence[Recovery], given: Given) -> None:
             )
         if isinstance(step, Training) and given.loss is None:
             raise TrainError(f"{name} needs a loss", hint="loss=nn.CrossEntropyLoss()")
+    if given.loss is not None:
+        check_loss_function(given.loss, TrainError)

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from prunus.data.loader import check_data
 from prunus.errors import CriterionError
-from prunus.inputs import Inputs, Loss
+from prunus.inputs import Inputs, Loss, check_loss_function
 from prunus.records import Groups
 from prunus.signals.signal import Collector, Progress, Reader, Request, Signal
 from prunus.signals.tensors import Signals
@@ -70,6 +71,10 @@ def collect(  # noqa: PLR0913 - what a run has, all keywords
         batches=batches,
         progress=progress,
     )
+    if data is not None:
+        check_data(data)
+    if loss is not None:
+        check_loss_function(loss, CriterionError)
     for criterion in criteria:
         for signal in _in_order(criterion.needs):
             _check_available(criterion, signal, request)

@@ -51,7 +51,7 @@ def get(solver: str | Solver) -> Solver:
     for name, kind in classes().items():
         if solver == name.lower():
             return kind()
-    raise unknown_name("solver", str(solver), names(), CriterionError)
+    raise unknown_name("solver", solver, names(), CriterionError)
 
 
 def __getattr__(name: str) -> Any:

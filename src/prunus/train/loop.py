@@ -13,8 +13,9 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from prunus.data import checked, set_epoch
-from prunus.errors import DataError, TrainError
-from prunus.inputs import Inputs, Loss, call, device_of, loss_of
+from prunus.data.loader import check_data
+from prunus.errors import DataError, TrainError, check_kind
+from prunus.inputs import Inputs, Loss, call, check_loss_function, device_of, loss_of
 from prunus.modes import mode
 from prunus.train.distill import distillation
 from prunus.train.hooks import Epoch, Hook, Step
@@ -78,6 +79,9 @@ def fit(
         >>> history.steps
         3
     """
+    check_kind("recipe", recipe, Recipe, TrainError, hint="recipe=prunus.Recipe(epochs=10)")
+    check_loss_function(loss, TrainError)
+    check_data(data)
     steps = recipe.epochs * _count(data)
     objective = _objective(model, loss, recipe, teacher)
     optimizer = make_optimizer(model, recipe)

@@ -56,12 +56,13 @@ class Recipe:
             raise unknown_name("optimizer", self.optimizer, OPTIMIZERS, TrainError)
         for name, (allowed, words) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not allowed(value):
-                raise TrainError(f"Recipe({name}={value}) cannot be used", why=f"{name} {words}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and allowed(value)):
+                raise TrainError(f"Recipe({name}={value!r}) cannot be used", why=f"{name} {words}")
 
 
 _RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
-    "epochs": (lambda value: value >= 1, "must be 1 or more"),
+    "epochs": (lambda value: isinstance(value, int) and value >= 1, "must be an int, 1 or more"),
     "lr": (lambda value: 0 < value < math.inf, "must be above 0"),
     "momentum": (lambda value: 0 <= value < 1, "must be in [0, 1)"),
     "weight_decay": (lambda value: 0 <= value < math.inf, "must be 0 or more"),

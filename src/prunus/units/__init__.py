@@ -90,6 +90,8 @@ def _file(kind: str) -> Any:
 
 def _parsed(granularity: str) -> tuple[str, tuple[int, ...]]:
     """Return the kind of a granularity, and its numbers."""
+    if not isinstance(granularity, str):
+        raise unknown_name("granularity", granularity, names(), PlanError)
     given = _DEFAULTS.get(granularity, granularity)
     for kind, spelling in _KINDS.items():
         if match := spelling.fullmatch(given):

@@ -12,8 +12,11 @@ def scoped(groups: Groups, *, include: Sequence[str] | None, exclude: Sequence[s
     """Freeze the groups that `include` does not name or that `exclude` names.
 
     A pattern is matched against the names of layers and parameters. A group counts as named by
-    `exclude` where any layer that produces its units matches, and by `include` where all do.
+    `exclude` where any layer that produces its units matches, and by `include` where all do. A
+    string is one pattern.
     """
+    include = [include] if isinstance(include, str) else include
+    exclude = [exclude] if isinstance(exclude, str) else exclude
     _check_patterns(groups, [*(include or ()), *exclude])
     return {name: _scoped(group, include, exclude) for name, group in groups.items()}
 

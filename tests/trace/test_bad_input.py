@@ -329,7 +329,6 @@ OF_UNKNOWN_ORIGIN = "neither parameter, buffer nor computed from the inputs, at 
 FROZEN = {
     CreatesHidden: "size 8 is a literal at test_bad_input.py:",
     AddsLayer: "size 8 is a literal at test_bad_input.py:",
-    DrawsABranch: "does not run with these inputs",
     PlainTensor: OF_UNKNOWN_ORIGIN,
     CallableWithTensor: OF_UNKNOWN_ORIGIN,
     ListOfParameters: OF_UNKNOWN_ORIGIN,
@@ -339,7 +338,8 @@ FROZEN = {
 }
 CUT = [
     Creates, Replaces, ReplacesData, AddsModule, WritesToInputs, BranchesOnValues,
-    BranchesAtRandom, Steps, LeavesPyTorch, Property,
+    BranchesAtRandom, DrawsABranch, Steps, LeavesPyTorch,
+    Property,
 ]  # fmt: skip
 
 

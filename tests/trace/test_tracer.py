@@ -4,6 +4,7 @@ import pytest
 import torch
 from models import Net, conv, linear
 from torch import nn
+from torch.nn import functional
 
 from prunus import trace
 from prunus.errors import TraceError
@@ -183,6 +184,29 @@ def test_training_code_that_fails_freezes_what_it_may_read():
 
     graph = trace(net(forward, a=linear(6, 8), b=linear(8, 4), aside=linear(8, 5)), ROWS)
     assert "may read it" in reasons(graph)["a"]
+
+
+def test_what_is_drawn_in_training_alone_is_no_reason():
+    def forward(net, x):
+        y = functional.dropout(net.a(x), training=net.training)
+        return (net.b(y), net.aside(y)) if net.training else net.b(y)
+
+    graph = trace(net(forward, a=linear(6, 8), b=linear(8, 4), aside=linear(8, 5)), ROWS)
+    assert graph.unreached == ()
+    assert graph.axes["a"].inexact_because == ()
+
+
+def test_a_parameter_that_does_not_run_reads_only_what_its_holders_see():
+    inner = net(lambda net, x: net.d(net.c(x)), c=linear(8, 8), d=linear(8, 8), aside=linear(8, 5))
+    other = net(lambda net, x: net.f(net.e(x)), e=linear(8, 8), f=linear(8, 8))
+    model = net(lambda net, x: net.b(net.other(net.inner(net.a(x)))),
+                a=linear(6, 8), inner=inner, other=other, b=linear(8, 4))  # fmt: skip
+
+    found = reasons(trace(model, ROWS))
+    assert "'inner.aside.weight' may read it" in found["inner.c"]  # its holder computes it
+    assert "'inner.aside.weight' may read it" in found["a"]  # it is given it
+    assert "'inner.aside.weight' may read it" in found["other.f"]  # the model may pass it on
+    assert found["other.e"] is None  # nobody else sees it
 
 
 def test_axes_are_named_after_what_produces_them():

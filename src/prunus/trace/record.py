@@ -56,6 +56,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._execute = execute
         self.steps: list[Step] = []
         self.outputs: list[Tensor] = []  # of the model
+        # Where runs differ by chance anyway, as in training, what is drawn makes no cut inexact.
+        self.by_chance = False
         # Tensors are kept alive, so that no other can take over an id.
         self._known: dict[int, tuple[Tensor, Dims]] = {}
         # Storage -> the tensors that lie in it.
@@ -111,7 +113,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         input_dims = tuple(None if t is None else self.dims_of(t) for t in inputs)
         call = Call(func, arguments, outputs, self.dims_of, user_line())
         output_dims = self._apply_rule(call, (*inputs, *outputs), input_dims)
-        if _draws(call):
+        if _draws(call) and not self.by_chance:
             for node in (node for dims in output_dims for node in dims.nodes):
                 call.mark_inexact(node, "draws random numbers, which fall otherwise on fewer units")
         if call.name in _PASS_VALUES and input_dims and input_dims[0] is not None:

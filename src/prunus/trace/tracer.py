@@ -1,7 +1,7 @@
 """Run a model once, unchanged, and return its Graph."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -16,11 +16,13 @@ from prunus.modes import eager, flagged, seeded, uncollected
 from prunus.records import Graph
 from prunus.trace.axes import freeze, fresh, leaves_of
 from prunus.trace.blocks import blocks, watched
+from prunus.trace.caches import forgotten
 from prunus.trace.call import Dims, fixed
 from prunus.trace.check import check, check_outputs
 from prunus.trace.graph import Sources, build, unreached
 from prunus.trace.links import links, listening
 from prunus.trace.record import Recorder
+from prunus.trace.scopes import Event, holders_of, overheard, seen
 from prunus.trace.sizes import settle, tagged, tie_equals
 from prunus.trace.watch import SizeWatcher
 from prunus.trace.ways import WAYS, Way
@@ -78,14 +80,17 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
             quiet(model, training=False),
             listening(model, recorder) as calls,  # first: it looks for hooks
             watched(model, recorder) as runs,
+            overheard(model, recorder) as events,
         ):
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)
         if unreached(recorder.steps, sources):
-            _run_training(model, sources, inputs, recorder)
+            with overheard(model, recorder) as more:
+                _run_training(model, sources, inputs, recorder)
+            events += more
     # Out here, what we read and compare of shapes is not taken for the user's doing.
     chained = links(model, calls, recorder, steps, sources.tensors)
-    _hold_what_the_unreached_may_read(recorder, sources)
+    _hold_what_the_unreached_may_read(recorder, sources, events)
     _hold_what_is_left_out(recorder, sources)
     tie_equals(attributes)
     settle(watcher.claims)
@@ -105,6 +110,7 @@ def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder
 
 def _run_training(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:
     """Record what runs only in training, such as auxiliary heads, where that needs no targets."""
+    recorder.by_chance = True
     with quiet(model, training=True):
         try:
             _run_to_outputs(model, sources, inputs, recorder)
@@ -112,17 +118,24 @@ def _run_training(model: nn.Module, sources: Sources, inputs: Inputs, recorder: 
             return
 
 
-def _hold_what_the_unreached_may_read(recorder: Recorder, sources: Sources) -> None:
-    """Freeze every extent that has the size of an input of a parameter that no run reached."""
-    for name in unreached(recorder.steps, sources):
+def _hold_what_the_unreached_may_read(
+    recorder: Recorder, sources: Sources, events: Sequence[Event]
+) -> None:
+    """Freeze the extents of the size of an input of a parameter that no run reached.
+
+    Only those that the code of a module which holds it sees: no other can pass them to it.
+    """
+    missing = unreached(recorder.steps, sources)
+    visible = seen(events, recorder) if missing else {}
+    for name in missing:
         shape = sources.tensors[name].shape
         inputs = set(shape[1:] or shape) - {1}
         for node in recorder.dims_of(sources.tensors[name]).nodes:
             freeze(node, f"no operator reads '{name}'")
-        for tensor in sources.tensors.values():
-            for node in recorder.dims_of(tensor).nodes:
-                if node.size in inputs:
-                    freeze(node, f"'{name}' may read it, but does not run with these inputs")
+        names = [name, *(other for other, first in sources.aliases.items() if first == name)]
+        holders = {module for each in names for module in holders_of(each)} & visible.keys()
+        for node in (n for module in holders for size in inputs for n in visible[module][size]):
+            freeze(node, f"'{name}' may read it, but does not run with these inputs")
 
 
 def _hold_what_is_left_out(recorder: Recorder, sources: Sources) -> None:
@@ -179,6 +192,7 @@ def quiet(model: nn.Module, *, training: bool) -> Iterator[None]:
             torch.no_grad(),
             seeded(),  # a model that branches at random takes one and the same way
             sdpa_kernel(SDPBackend.MATH),
+            forgotten(model),
         ):
             yield
     finally:

@@ -20,7 +20,7 @@ ROWS = torch.randn(48, 6, generator=torch.Generator().manual_seed(0)) + 0.5
 DATA = [(batch, batch[:, :3].argmax(1)) for batch in ROWS.split(16)]
 RECIPE = prunus.Recipe(epochs=2, lr=0.05)
 BUDGETS = {"channel": prunus.Budget(units=0.5), "weight": prunus.Budget(sparsity=0.5)}
-NEEDS_UNITS = {"least_squares"}  # single weights leave their layers all inputs
+NEEDS_UNITS = {"fold_twins", "least_squares"}  # single weights leave their layers all inputs
 
 each_step = pytest.mark.parametrize(
     "step", [pytest.param(kind(), id=name) for name, kind in RECOVERIES.items()]

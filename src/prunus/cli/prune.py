@@ -78,8 +78,8 @@ def prune(  # noqa: PLR0913 - what can be typed
         typer.Option(
             metavar="EPOCHS|STEPS",
             help="Train so many epochs after the cut, or do these steps, with commas: batch_norm, "
-            "bias, least_squares, fine_tune, logit_distillation, feature_distillation; those that "
-            "train take epochs, as fine_tune=5.",
+            "bias, fold_twins, least_squares, fine_tune, logit_distillation, feature_distillation; "
+            "those that train take epochs, as fine_tune=5.",
         ),
     ] = None,
     batch_norm: Annotated[

@@ -10,6 +10,7 @@ from prunus.recover import (
     Bias,
     FeatureDistillation,
     FineTune,
+    FoldTwins,
     LeastSquares,
     LogitDistillation,
     Recovery,
@@ -23,6 +24,7 @@ TEXTS: Mapping[type[Recovery], str] = {
     Bias: "compensating biases",
     FeatureDistillation: "recovering: features",
     FineTune: "recovering",
+    FoldTwins: "folding twins",
     LeastSquares: "solving layers",
     LogitDistillation: "recovering",
 }

@@ -29,8 +29,8 @@ class FPGM(Criterion):
 
     Source: He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural Networks
         Acceleration", CVPR 2019, arXiv:1811.00250. Differs: the distance is over every tensor
-        coupled to the unit, not over one layer's filter. What a removed unit did is not moved to
-        its likes: the score alone removes it.
+        coupled to the unit, not over one layer's filter. What a removed unit did is moved to its
+        twin only where asked for: `prunus.recover(pruned, ["fold_twins"], data=data)`.
 
     Raises:
         CriterionError: Every weight is a unit.

@@ -6,7 +6,15 @@ from prunus.recover.bias_compensation import compensate_bias
 from prunus.recover.features import FeatureDistillation
 from prunus.recover.least_squares import reconstruct
 from prunus.recover.run import RECOVERIES, Recovered, get, recover
-from prunus.recover.steps import BatchNorm, Bias, FineTune, LeastSquares, LogitDistillation
+from prunus.recover.steps import (
+    BatchNorm,
+    Bias,
+    FineTune,
+    FoldTwins,
+    LeastSquares,
+    LogitDistillation,
+)
+from prunus.recover.twins import fold_twins
 
 __all__ = [
     "RECOVERIES",
@@ -15,6 +23,7 @@ __all__ = [
     "Cut",
     "FeatureDistillation",
     "FineTune",
+    "FoldTwins",
     "Given",
     "Held",
     "LeastSquares",
@@ -23,6 +32,7 @@ __all__ = [
     "Recovery",
     "Training",
     "compensate_bias",
+    "fold_twins",
     "get",
     "reconstruct",
     "recover",

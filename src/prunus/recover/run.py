@@ -11,7 +11,14 @@ from prunus.inputs import Loss, check_loss_function
 from prunus.modes import seeded
 from prunus.recover.base import Cut, Given, Recovery, Training
 from prunus.recover.features import FeatureDistillation
-from prunus.recover.steps import BatchNorm, Bias, FineTune, LeastSquares, LogitDistillation
+from prunus.recover.steps import (
+    BatchNorm,
+    Bias,
+    FineTune,
+    FoldTwins,
+    LeastSquares,
+    LogitDistillation,
+)
 from prunus.train import Hook, Recipe
 
 RECOVERIES: Mapping[str, type[Recovery]] = {
@@ -19,6 +26,7 @@ RECOVERIES: Mapping[str, type[Recovery]] = {
     "bias": Bias,
     "feature_distillation": FeatureDistillation,
     "fine_tune": FineTune,
+    "fold_twins": FoldTwins,
     "least_squares": LeastSquares,
     "logit_distillation": LogitDistillation,
 }
@@ -68,10 +76,11 @@ def recover(
 ) -> tuple[Recovered, ...]:
     """Bring back the accuracy of a model that was cut, step by step, in place.
 
-    "batch_norm" measures statistics anew, "bias" and "least_squares" make up for the removed
-    inputs without training, "fine_tune", "logit_distillation" and "feature_distillation" train.
-    Shapes stay as they are, and zeroed weights stay zero. The order is yours; least squares before
-    training, batch norms after what changes weights without training.
+    "batch_norm" measures statistics anew, "bias", "fold_twins" and "least_squares" make up for
+    the removed inputs without training, "fine_tune", "logit_distillation" and
+    "feature_distillation" train. Shapes stay as they are, and zeroed weights stay zero. The order
+    is yours; least squares before training, batch norms after what changes weights without
+    training.
 
     Args:
         pruned: What `prune` returned; `pruned.model` is changed.

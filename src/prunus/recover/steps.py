@@ -8,6 +8,7 @@ from prunus.recover.base import Cut, Given, Held, Recovery, Training, dense_of, 
 from prunus.recover.batch_norm import reestimate_batch_norm
 from prunus.recover.bias_compensation import compensate_bias
 from prunus.recover.least_squares import reconstruct
+from prunus.recover.twins import fold_twins
 from prunus.train import Recipe, fit
 
 
@@ -90,6 +91,32 @@ class LeastSquares(Recovery):
             cut.model, given.data, dense=dense_of(cut), plan=cut.plan,
             damping=self.damping, batches=self.batches,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldTwins(Recovery):
+    """Lets kept units do what removed ones did that were like them: see `fold_twins`.
+
+    Counts layers. Data: inputs. Cost: a pass of the dense model.
+
+    Source: Srinivas and Babu 2015, arXiv:1507.06149.
+
+    Attributes:
+        batches: Reads so many at most.
+
+    Example:
+        >>> FoldTwins(batches=10)
+        FoldTwins(batches=10)
+    """
+
+    batches: int = 100
+    compares = True
+
+    def run(self, cut: Cut, given: Given) -> int:
+        """Recover in place; return how many layers were changed."""
+        return fold_twins(
+            cut.model, given.data, dense=dense_of(cut), plan=cut.plan, batches=self.batches
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,7 @@ def test_a_forward_that_raises_leaves_the_model_as_it_was():
     model.drop.register_forward_pre_hook(fail)
 
     def action():
-        with pytest.raises(ItsOwn, match=r"^the user's words$") as caught:
+        with pytest.raises(ItsOwn, match=r"^the user's words\nprunus called model") as caught:
             trace(model, x)
         assert caught.value.__context__ is None
 
@@ -197,6 +197,54 @@ def test_a_model_that_cannot_be_copied_can_still_be_cut_in_place():
     with pytest.raises(prunus.PruneError, match="the model cannot be copied: TypeError") as caught:
         prunus.prune(model, rows, budget=half)
     assert "in_place=True" in caught.value.hint
+    assert "'numbers' is or holds something that Python cannot copy" in caught.value.why
     assert model.a.out_features == 8
     prunus.prune(model, rows, budget=half, in_place=True)
     assert model.a.out_features == 4
+
+
+class Own(nn.Module):
+    """A module that copies itself in a way of its own."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.a, self.b, self.way = nn.Linear(4, 8), nn.Linear(8, 2), way
+
+    def __deepcopy__(self, memo):
+        return self.way(self)
+
+    def forward(self, x):
+        return self.b(self.a(x).relu())
+
+
+def rebuilt(module):
+    copied = Own(rebuilt)
+    copied.load_state_dict(module.state_dict())
+    return copied
+
+
+def test_a_copy_that_takes_no_notice_of_the_memo_is_cut():
+    model, rows = Own(rebuilt), torch.randn(2, 4)
+    pruned = prunus.prune(model, rows, budget=prunus.Budget(units=0.5))
+    assert (model.a.out_features, pruned.model.a.out_features) == (8, 4)
+    torch.testing.assert_close(pruned.model(rows), pruned.masked()(rows))
+
+
+@pytest.mark.parametrize("way", [lambda module: module, lambda module: nn.Identity()])
+def test_a_copy_that_shares_or_lacks_tensors_is_refused(way):
+    with pytest.raises(prunus.PruneError, match=r"has the same 'a\.weight', or none") as caught:
+        prunus.prune(Own(way), torch.randn(2, 4), budget=prunus.Budget(units=0.5))
+    assert "__deepcopy__" in caught.value.why
+
+
+def doubled(x):
+    return 2 * x
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated:DeprecationWarning")
+def test_functions_of_torchscript_are_shared():
+    scripted = torch.jit.script(doubled)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    model[1].then = {"step": scripted}
+    pruned = prunus.prune(model, torch.randn(2, 4), budget=prunus.Budget(units=0.5))
+    assert pruned.model[1].then["step"] is scripted

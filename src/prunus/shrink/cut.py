@@ -1,5 +1,6 @@
 """Cut parameters, buffers and optimizer state along the kept indices."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -64,6 +65,7 @@ def shrink(
         # What is in the memo is not copied: no second dense model comes into being.
         memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
         result = copy_of(model, memo)
+        _cut_what_was_copied(result, cuts, made=memo.values())
     set_sizes(result, plan)
     _correct(result, plan)
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
@@ -108,6 +110,17 @@ def rebind(
                 state[key] = cut.apply(value)
         if param not in gone:
             optimizer.state[counterparts.get(param, param)] = state
+
+
+def _cut_what_was_copied(
+    result: nn.Module, cuts: Mapping[str, "_Cut"], *, made: Iterable[Tensor]
+) -> None:
+    """Cut the tensors that a module with a `__deepcopy__` of its own copied whole."""
+    smaller = {id(tensor) for tensor in made}
+    tensors = dict(result.named_parameters()) | dict(result.named_buffers())
+    for name, cut in cuts.items():
+        if id(tensors[name]) not in smaller:
+            _replace(tensors[name], cut.apply(tensors[name].detach()))
 
 
 def _replace(tensor: Tensor, data: Tensor) -> None:

@@ -70,14 +70,15 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
 
     Such are activations that `forward` noted, and weights that hooks compute, as in
     `torch.nn.utils.weight_norm` and `.prune`: PyTorch copies none with a history of gradients, so
-    their values are copied without it.
+    their values are copied without it. Functions of TorchScript are shared, as Python's are.
 
     Args:
         model: What to copy.
-        memo: id -> what to take in place of a copy.
+        memo: id -> what to take in place of a copy. A module with a `__deepcopy__` of its own may
+            take no notice of it.
 
     Raises:
-        PruneError: Something in it cannot be copied.
+        PruneError: Something in it cannot be copied, or a module shares a tensor with its copy.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -85,18 +86,57 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
         >>> copy_of(layer).last.requires_grad
         False
     """
-    reached = reached_from(value for each in model.modules() for value in vars(each).values())
+    reached = list(reached_from(value for each in model.modules() for value in vars(each).values()))
     computed = (value for value in reached if isinstance(value, Tensor) and not value.is_leaf)
-    values = {id(tensor): tensor.detach().clone() for tensor in computed}
+    known: dict[int, Any] = {id(tensor): tensor.detach().clone() for tensor in computed}
+    known |= {id(value): value for value in reached if isinstance(value, torch.jit.ScriptFunction)}
+    known |= memo or {}
     try:
-        return copy.deepcopy(model, values | dict(memo or {}))
+        result = copy.deepcopy(model, dict(known))
     except Exception as error:
         raise PruneError(
             f"the model cannot be copied: {type(error).__name__}: {error}",
-            why="a module holds something that Python cannot copy, such as a generator, a lock or "
-            "a compiled function",
+            why=f"'{_uncopied(model, known)}' is or holds something that Python cannot copy, such "
+            "as a generator, a lock or a compiled function",
             hint="prune with in_place=True, which needs no copy",
         ) from error
+    shared = _shared(model, result)
+    if shared is not None:
+        raise PruneError(
+            f"the model cannot be copied: its copy has the same '{shared}', or none",
+            why="a module has a __deepcopy__ of its own, which does not copy it",
+            hint="let __deepcopy__ copy all tensors, or prune with in_place=True",
+        )
+    return result
+
+
+def _uncopied(model: nn.Module, known: Mapping[int, Any]) -> str:
+    """Return the name of the attribute, or else of the innermost module, that cannot be copied."""
+    modules = list(model.named_modules())
+    attributes = (
+        (f"{name}.{attribute}".removeprefix("."), value)
+        for name, module in modules
+        for attribute, value in vars(module).items()
+        if attribute != "_modules"
+    )
+    whole = ((name or type(module).__name__, module) for name, module in reversed(modules))
+    found = (name for name, value in (*attributes, *whole) if not _is_copied(value, known))
+    return next(found, "the model")
+
+
+def _is_copied(value: Any, known: Mapping[int, Any]) -> bool:
+    try:
+        copy.deepcopy(value, dict(known))
+    except Exception:  # noqa: BLE001 - of any kind: that is what is asked
+        return False
+    return True
+
+
+def _shared(model: nn.Module, result: nn.Module) -> str | None:
+    """Return the name of a tensor that the copy of a model shares with it, or lacks."""
+    copies = dict(result.named_parameters()) | dict(result.named_buffers())
+    named = (*model.named_parameters(), *model.named_buffers())
+    return next((name for name, tensor in named if copies.get(name, tensor) is tensor), None)
 
 
 def _restore(tensor: Tensor, value: Tensor) -> None:

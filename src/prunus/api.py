@@ -104,7 +104,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
             weights to zero, "4x1" blocks of them (outputs x inputs, any), and "2:4" all but 2 of
             every 4 inputs in a row (any). "layer" takes out whole residual blocks; "activation"
             makes activation functions straight lines, and one layer of those between which
-            nothing is left.
+            nothing is left; "activation_channel" makes lines of single channels of them.
         allocation: A name or an object that says how many units each group keeps; "uniform" for
             channels and "global" for weights unless given.
         schedule: In which rounds to score anew, without training in between, such as
@@ -372,9 +372,15 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     """What became of activation functions, in sentences."""
     if not plan.lines:
         return ()
+    whole = [line.module for line in plan.lines if not line.slope]
+    partly = [
+        f"{name} in {kept.size - kept.count} of {kept.size} channels"
+        for name, kept in plan.kept.items()
+        if kept.count
+    ]
     became = [" + ".join(fold.modules) for fold in plan.folds]
     return (
-        f"activation functions that are lines now: {', '.join(line.module for line in plan.lines)}",
+        f"activation functions that are lines now: {', '.join((*whole, *partly))}",
         f"layers that became one: {', '.join(became)}"
         if became
         else "no layers could become one where that lowers MACs: the work is what it was",

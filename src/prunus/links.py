@@ -83,7 +83,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Line:
-    """What an activation function becomes: scale * x + shift, per channel.
+    """What an activation function becomes: scale * x + shift, per channel, or bent after that.
 
     Attributes:
         module: Name of the activation.
@@ -91,10 +91,14 @@ class Line:
         dim: The dim of its input along which the channels lie.
         scale: One number a channel.
         shift: One number a channel.
+        slope: Where some channels still bend, what numbers below zero are multiplied with after
+            that, one a channel: 1 where it is a line. Empty where all are.
 
     Example:
         >>> Line("act", "fc", -1, (2.0, 3.0), (0.0, 1.0)).apply(torch.ones(1, 2))
         tensor([[2., 4.]])
+        >>> Line("act", "fc", -1, (2.0, 3.0), (0.0, 0.0), (1.0, 0.0)).apply(-torch.ones(1, 2))
+        tensor([[-2., -0.]])
     """
 
     module: str
@@ -102,13 +106,17 @@ class Line:
     dim: int
     scale: tuple[float, ...]
     shift: tuple[float, ...]
+    slope: tuple[float, ...] = ()
 
     def apply(self, x: Tensor) -> Tensor:
         """Return the mapped tensor, of the shape and dtype of `x`."""
         shape = [1] * x.dim()
         shape[self.dim] = -1
         scale, shift = x.new_tensor(self.scale), x.new_tensor(self.shift)
-        return x * scale.view(shape) + shift.view(shape)
+        straight = x * scale.view(shape) + shift.view(shape)
+        if not self.slope:
+            return straight
+        return straight.where(straight > 0, straight * x.new_tensor(self.slope).view(shape))
 
 
 @dataclass(frozen=True)

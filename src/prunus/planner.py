@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from prunus import criteria, solvers, units
-from prunus.allocate import Allocator, Budget, Global, Measure, allocate, default, get
+from prunus.allocate import (
+    Allocator,
+    Budget,
+    Global,
+    Measure,
+    allocate,
+    check_meaning,
+    default,
+    get,
+)
 from prunus.allocate import names as allocations
 from prunus.cost import Costs, FoldedCosts, cost_model
 from prunus.cost.counted import transient_buffers
@@ -28,7 +37,7 @@ from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
 from prunus.shrink import sized
 from prunus.signals import collect
-from prunus.signals.lines import best_lines
+from prunus.signals.line_fits import best_lines
 from prunus.solvers import Goal, Solver, solvable, solve
 from prunus.trace import Divergence, replay, trace
 from prunus.trace.lookalikes import lookalikes
@@ -82,6 +91,8 @@ class Planner:
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
         check_kind("budget", budget, Budget, BudgetError, hint="prunus.Budget(macs=0.5)")
         granularity = units.spelled(granularity)
+        if budget is not None:
+            check_meaning(budget, granularity)
         chosen, solver = scorer_of(criterion or default_criterion(granularity))
         if allocation is None:
             allocation = default(granularity) if solver is None else "uniform"
@@ -196,11 +207,12 @@ class Planner:
             return plan
         if data is None:
             raise CriterionError(
-                "granularity 'activation' needs data, but none was given",
-                why="each function that goes becomes the line that fits it best on them",
+                f"granularity '{self.granularity}' needs data, but none was given",
+                why="what goes becomes the line that fits it best on them",
                 hint="pass data=loader; a few batches will do, and no targets",
             )
-        return replace(plan, lines=best_lines(self.model, gone, data))
+        kept_U = {name: plan.kept[name].mask() for name in gone}
+        return replace(plan, lines=best_lines(self.model, gone, data, kept_U=kept_U))
 
     def solved(
         self, plan: Plan, *, data: Iterable[Any] | None, in_place: bool = False
@@ -290,7 +302,8 @@ class Planner:
             for name, group in self.groups.items()
             if name in kept and group.blocks and group.taken_up_by is None
         }
-        folds = self.costs.folds(kept) if isinstance(self.costs, FoldedCosts) else ()
+        gone = [name for name, each in kept.items() if not each.count]
+        folds = self.costs.folds(gone) if isinstance(self.costs, FoldedCosts) else ()
         return Plan(
             self.granularity, kept, tensors, attributes, self._provenance(), corrections, stacks,
             folds=folds,
@@ -319,7 +332,9 @@ def default_criterion(granularity: str) -> str:
         >>> default_criterion("channel"), default_criterion("activation")
         ('magnitude', 'linear_damage')
     """
-    return {"activation": "linear_damage", "layer": "block_influence"}.get(granularity, "magnitude")
+    if units.straightens(granularity):
+        return "linear_damage"
+    return "block_influence" if granularity == "layer" else "magnitude"
 
 
 def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | None]:

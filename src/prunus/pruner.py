@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from prunus import units
 from prunus.allocate import Allocator, Budget
 from prunus.api import Clock, Pruned, carry_out, check_kinds
 from prunus.cost import count
@@ -105,11 +106,11 @@ class Pruner:
                 model, example_inputs, budget=budget, criterion=criterion,
                 allocation=allocation, granularity=granularity, include=include, exclude=exclude,
             )  # fmt: skip
-        if planner.granularity == "activation":
+        if units.straightens(planner.granularity):
             raise TrainError(
                 "activation functions are not pruned while a model is trained",
                 why="the lines in their place are fitted to weights that stay",
-                hint='train, then prunus.prune(..., granularity="activation")',
+                hint=f"train, then prunus.prune(..., granularity='{planner.granularity}')",
             )
         if planner.solver is not None:
             raise TrainError(

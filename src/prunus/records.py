@@ -195,7 +195,8 @@ class Group:
         inexact_because: See `Axis`; empty where removal is exact.
         frozen_because: Why no unit may be removed, else None.
         corrected: See `Axis`.
-        blocks: Where its units are whole modules, their names, one a unit.
+        blocks: Where its units are whole modules, their names, one a unit; where they are
+            channels of an activation function, its name.
         least: The fewest units that may stay.
         taken_up_by: The layer in front that takes up the line of an activation function.
     """

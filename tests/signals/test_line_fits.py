@@ -9,7 +9,7 @@ from prunus import Budget
 from prunus.criteria import LinearDamage, LinearLoss
 from prunus.errors import CriterionError, DataError
 from prunus.planner import Planner
-from prunus.signals.lines import best_lines
+from prunus.signals.line_fits import best_lines
 from prunus.trace import trace
 from prunus.units.activation import groups
 

@@ -86,11 +86,11 @@ def test_patterns_for_single_weights(graph):
 def test_an_unknown_granularity(graph):
     with pytest.raises(PlanError, match="there is no granularity 'chanel'") as caught:
         units.groups(graph, "chanel")
-    assert caught.value.hint == "did you mean 'channel'?"
+    assert caught.value.hint == "did you mean 'channel' or 'activation_channel'?"
 
 
 def test_names_are_found_by_themselves():
     assert units.names() == [
-        "activation", "block", "channel", "expert", "head", "head_dim", "layer", "n:m", "weight",
-        "width",
+        "activation", "activation_channel", "block", "channel", "expert", "head", "head_dim",
+        "layer", "n:m", "weight", "width",
     ]  # fmt: skip

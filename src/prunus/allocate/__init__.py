@@ -1,6 +1,7 @@
 """How scores, costs and a budget become a choice of units.
 
 budget.py           what the result may cost
+meaning.py          which budgets mean nothing at a granularity
 base.py             what an allocator is given and answers
 fit.py, weights.py  meeting the budget: units that are removed, weights that are zeroed
 tiles.py            weights in blocks and in slots n:m
@@ -19,6 +20,7 @@ from prunus.allocate.global_ranking import Global
 from prunus.allocate.isomorphic import Isomorphic
 from prunus.allocate.knapsack import Knapsack
 from prunus.allocate.lamp import LAMP
+from prunus.allocate.meaning import check_meaning
 from prunus.allocate.needed import only_needed
 from prunus.allocate.sensitivity import Sensitivity
 from prunus.allocate.tiles import (
@@ -34,7 +36,7 @@ from prunus.allocate.unreachable import nothing_free, unreachable
 from prunus.allocate.weights import Weights
 from prunus.errors import BudgetError, unknown_name
 from prunus.records import Groups, Kept, Scores
-from prunus.units import Tiling, spelled, zeroes
+from prunus.units import Tiling, spelled, straightens, zeroes
 
 __all__ = [
     "ERK",
@@ -52,6 +54,7 @@ __all__ = [
     "UnifPlus",
     "Uniform",
     "allocate",
+    "check_meaning",
     "default",
     "get",
     "names",
@@ -86,7 +89,7 @@ def default(granularity: str) -> str:
         ('uniform', 'global', 'global', 'uniform')
     """
     in_slots = ":" in spelled(granularity)
-    ranked = zeroes(granularity) or granularity == "activation"
+    ranked = zeroes(granularity) or straightens(granularity)
     return "global" if ranked and not in_slots else "uniform"
 
 

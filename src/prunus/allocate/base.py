@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from prunus.allocate.budget import Budget
+from prunus.allocate.meaning import check_meaning
 from prunus.errors import BudgetError, CriterionError
 from prunus.records import Group, Groups, Kept, Scores
 
@@ -75,23 +76,12 @@ class Problem(ABC):
     measure: Measure | None = None
     floors: Counts = field(default_factory=dict)
 
-    refused: ClassVar[Mapping[str, tuple[str, str]]]
-    """Fields of a budget that mean nothing here: name -> why and hint."""
-
     words: ClassVar[Mapping[str, str]]
     """What each target counts, for error messages."""
 
     def __post_init__(self) -> None:
-        for name in self.budget.given:
-            if name in self.refused:
-                kinds = sorted({group.granularity for group in self.groups.values()})
-                why, hint = self.refused[name]
-                raise BudgetError(
-                    f"{name}={getattr(self.budget, name)} has no meaning "
-                    f"at granularity {', '.join(kinds)}",
-                    why=why,
-                    hint=hint,
-                )
+        for kind in sorted({group.granularity for group in self.groups.values()}):
+            check_meaning(self.budget, kind)
 
     @abstractmethod
     def remove_lowest(

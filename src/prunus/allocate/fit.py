@@ -44,12 +44,6 @@ class _Chunks:
 class Structured(Problem):
     """Units are removed; every target but sparsity has a meaning."""
 
-    refused: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "sparsity": (
-            "units are removed, not zeroed",
-            "ask for params=, macs=, bytes= or units=: the fraction that is kept",
-        )
-    }
     words: ClassVar[Mapping[str, str]] = {
         "params": "parameters",
         "macs": "MACs",

@@ -26,17 +26,6 @@ class Weights(Problem):
 
     area: int = 1
 
-    refused: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "macs": (
-            "zeros in a dense tensor cost the same as other numbers",
-            "ask for params=0.5 or sparsity=0.5, or remove channels: granularity='channel'",
-        ),
-        "bytes": (
-            "zeros in a dense tensor take the same space as other numbers",
-            "ask for params=0.5 or sparsity=0.5, or remove channels: granularity='channel'",
-        ),
-        "multiple_of": ("weights are zeroed, so no width changes", "leave multiple_of out"),
-    }
     words: ClassVar[Mapping[str, str]] = {
         "params": "parameters not zero",
         "units": "prunable weights",

@@ -37,8 +37,9 @@ Granularity: TypeAlias = Annotated[
     typer.Option(
         metavar="NAME",
         help="channel: units are removed; head, head_dim, width, expert, layer: of one kind. "
-        "activation: functions become lines. weight: weights are set to zero; 4x1: in blocks of "
-        "outputs x inputs; 2:4: all but 2 of 4 inputs in a row.",
+        "activation, activation_channel: functions, or channels of them, become lines. "
+        "weight: weights are set to zero; 4x1: in blocks of outputs x inputs; 2:4: all but 2 of 4 "
+        "inputs in a row.",
     ),
 ]
 Include: TypeAlias = Annotated[

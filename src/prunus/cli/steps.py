@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from prunus import api
+from prunus import api, units
 from prunus.api import Pruned
 from prunus.cli.datasets import Data, items_of
 from prunus.cli.recovery import TEXTS
@@ -76,7 +76,7 @@ def prune(
     granularity = settings["granularity"]
     scorer, solver = scorer_of(criterion or default_criterion(granularity))
     reads = solver is not None or any(signal.requires for signal in scorer.needs)
-    reads = reads or granularity == "activation"  # lines are fitted to what is read
+    reads = reads or units.straightens(granularity)  # lines are fitted to what is read
     with screen.bar("pruning"):
         return api.prune(
             source.model,

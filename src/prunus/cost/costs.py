@@ -15,7 +15,7 @@ def cost_model(graph: Graph, groups: Groups, *, transient: Collection[str] = ())
     """Return what the model of `graph` costs that keeps some units of `groups`."""
     dense = CostModel(graph, transient)
     kinds = {group.granularity for group in groups.values()}
-    if "activation" in kinds:
+    if kinds & {"activation", "activation_channel"}:
         return FoldedCosts(dense, groups)
     rows = {name: group for name, group in groups.items() if group.blocks}
     return BlockCosts(dense, rows) if rows else dense

@@ -295,15 +295,26 @@ class FoldedCosts:
             layer = self._layer(fold)
             weight = f"{fold.modules[0]}.weight"
             added[weight] += prod(layer.shape) + layer.outer
-        for group in (self.groups[name] for name in gone):
+        for name in self._bent(counts):
+            group = self.groups[name]
+            slopes = f"{name}.weight"
+            key = slopes if slopes in tensors else f"{group.taken_up_by}.weight"
+            own = prod(tensors[slopes].shape) if slopes in tensors else 0
+            added[key] = added.get(key, 0) + group.size - own
+        for group in (self.groups[name] for name in (*gone, *self._bent(counts))):
             front = group.taken_up_by
             if front not in emptied and f"{front}.bias" not in tensors:
                 weight = f"{front}.weight"
-                added[weight] = tensors[weight].shape[0]
+                added[weight] = added.get(weight, 0) + tensors[weight].shape[0]
         return added
 
     def _layer(self, fold: Fold) -> Layer:
         return layer_of(fold, {link.module: link.window for link in self.dense.graph.links})
+
+    def _bent(self, counts: Mapping[str, int]) -> list[str]:
+        """Return the functions that become lines in some channels: slopes and biases stay."""
+        free = (name for name in counts if self.groups[name].frozen_because is None)
+        return [name for name in free if 0 < counts[name] < self.groups[name].size]
 
     def _gone(self, counts: Mapping[str, int]) -> list[str]:
         """Return the functions that become lines; one that cannot saves nothing."""

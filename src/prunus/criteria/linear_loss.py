@@ -14,13 +14,17 @@ from prunus.signals import LINE_LOSS, GroupTensors
 class LinearLoss(Criterion):
     """How much the loss rises when an activation function becomes the line that fits it best.
 
-    score[u] = mean over batches of loss with u as a line - loss. For `granularity="activation"`.
+    score[u] = mean over batches of loss with u as a line - loss. For `granularity="activation"`,
+    and for single channels of functions at "activation_channel". There it is estimated, to second
+    order: with p the gradient of an item's loss times (line - function), it is the mean of
+    p + p**2 / 2, where the loss is the mean over items of a negative log-likelihood.
 
     Reads: `line_loss_U`, (U,).
 
     Returns: float32, (U,), in units of the loss, below 0 where it falls; all functions compare.
 
-    Cost: n + 2 forward passes over the data for n functions. A few batches do.
+    Cost: n + 2 forward passes over the data for n functions; two forward and one backward for
+        all channels together. A few batches do.
 
     Source: own; see `LinearDamage`.
 

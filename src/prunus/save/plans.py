@@ -207,9 +207,16 @@ def _names(data: Any) -> tuple[str, ...]:
 def _line(data: Any) -> Line:
     module, into = (take(data, key, str) for key in ("module", "into"))
     scale, shift = (tuple(take(data, key, list)) for key in ("scale", "shift"))
-    if len(scale) != len(shift) or not all(type(n) is float and isfinite(n) for n in scale + shift):
+    if len(scale) != len(shift) or not all(map(_is_number, scale + shift)):
         raise altered(f"the line of '{module}' has no scale and shift per channel")
-    return Line(module, into, take(data, "dim", int), scale, shift)
+    slope = tuple(take(data, "slope", list)) if "slope" in data else ()  # since 0.2
+    if len(slope) not in (0, len(scale)) or not all(map(_is_number, slope)):
+        raise altered(f"the line of '{module}' has slopes, but not one a channel")
+    return Line(module, into, take(data, "dim", int), scale, shift, slope)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float and isfinite(value)
 
 
 def _fold(data: Any) -> Fold:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from prunus import units
 from prunus.allocate import Budget
 from prunus.errors import TrainError
 from prunus.inputs import Loss
@@ -121,7 +122,7 @@ def rescored(
             f"{planner.solver!r} chooses all at once, and {schedule!r} has several rounds",
             hint="leave out the schedule, or name a criterion",
         )
-    if planner.granularity == "activation" and len(schedule.choices()) > 1:
+    if units.straightens(planner.granularity) and len(schedule.choices()) > 1:
         raise TrainError(
             f"{schedule!r} has several rounds, and activation functions are scored in one",
             why="what is a line in one round would have to be fitted before the next",

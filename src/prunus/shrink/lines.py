@@ -26,7 +26,10 @@ def straighten(model: nn.Module, plan: Plan) -> None:
     """
     for line in plan.lines:
         model.set_submodule(line.into, taken_up(model.get_submodule(line.into), line))
-        _empty(model, line.module)
+        if line.slope:
+            model.set_submodule(line.module, _bent(model, line))
+        else:
+            _empty(model, line.module)
     for fold in plan.folds:
         first, *others = fold.modules
         model.set_submodule(first, folded([model.get_submodule(name) for name in fold.modules]))
@@ -168,6 +171,15 @@ def _parameter(values: Tensor, layer: Any) -> nn.Parameter:
     if last and not weight.is_contiguous():
         data = data.contiguous(memory_format=torch.channels_last)
     return nn.Parameter(data, requires_grad=weight.requires_grad)
+
+
+def _bent(model: nn.Module, line: Line) -> nn.Module:
+    """Return what bends in some channels only; its slopes do not train, so that lines stay."""
+    like = model.get_submodule(line.into).weight
+    assert isinstance(like, Tensor)
+    result = nn.PReLU(len(line.slope), device=like.device, dtype=like.dtype)
+    result.weight = nn.Parameter(_double(line.slope, like).to(like.dtype), requires_grad=False)
+    return result.train(model.get_submodule(line.module).training)
 
 
 def _empty(model: nn.Module, name: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from prunus.data.loader import checked
 from prunus.errors import CriterionError, DataError
-from prunus.inputs import Inputs, device_of
+from prunus.inputs import Inputs, call, device_of, tensors_in
 from prunus.modes import mode
 from prunus.signals.signal import Request, Signal
 from prunus.signals.weights import is_finite
@@ -77,6 +77,12 @@ def batches_of(request: Request) -> Iterator[tuple[int, Inputs, Any]]:
         yield number, inputs, targets
         if request.progress is not None:
             request.progress(number, total)
+
+
+def flat_outputs(model: nn.Module, inputs: Inputs) -> Tensor:
+    """Return all numbers that the model returns, in one row of float64."""
+    tensors = [t for t in tensors_in(call(model, inputs)) if t.is_floating_point()]
+    return torch.cat([tensor.double().flatten() for tensor in tensors])
 
 
 def means(signal: Signal, sums: dict[str, Tensor], count: int) -> Named:

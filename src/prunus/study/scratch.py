@@ -66,7 +66,7 @@ def budget_of_same_cost(planner: Planner) -> Budget:
     Raises:
         BudgetError: No plan meets the planner's budget.
     """
-    functions = planner.granularity == "activation"
+    functions = units.straightens(planner.granularity)
     if not (units.zeroes(planner.granularity) or functions):
         return planner.budget
     kept = planner.kept(planner.scores())

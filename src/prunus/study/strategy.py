@@ -104,7 +104,7 @@ class Strategy:
         signals = criterion.needs
         required = {field for signal in signals for field in signal.requires}
         required |= {"data", "loss"} if allocate.get(self.allocation).measures else set()
-        required |= {"data"} if self.granularity == "activation" else set()  # for the lines
+        required |= {"data"} if units.straightens(self.granularity) else set()  # for the lines
         words = {"data": "data", "loss": "labels"}
         return tuple(word for field, word in words.items() if field in required)
 
@@ -150,6 +150,7 @@ _WHOLE = {
     granularity: (_SHIPPED[0], *(Strategy(name=name, criterion=name) for name in names))
     for granularity, names in {
         "activation": ("linear_damage", "linear_loss"),
+        "activation_channel": ("linear_damage", "linear_loss"),
         "layer": ("block_influence", "greedy_loss"),
     }.items()
 }
@@ -191,7 +192,7 @@ def scratch(granularity: str) -> Strategy:
         name="scratch",
         criterion="random",
         granularity=granularity,
-        allocation="global" if granularity == "activation" else "uniform",
+        allocation="global" if units.straightens(granularity) else "uniform",
         from_scratch=True,
     )
 

@@ -15,7 +15,7 @@ from prunus.records import Graph, Groups
 from prunus.units.scope import scoped
 from prunus.units.tiles import Tiling
 
-__all__ = ["Tiling", "groups", "names", "spelled", "tilings", "zeroes"]
+__all__ = ["Tiling", "groups", "names", "spelled", "straightens", "tilings", "zeroes"]
 
 _SHARED = ("axes", "permutation", "scope", "tiles")
 _FILES = {"n:m": "nm"}
@@ -47,6 +47,11 @@ def spelled(granularity: str) -> str:
 def zeroes(granularity: str) -> bool:
     """Return whether single weights, in slots or blocks or not, are set to zero."""
     return _parsed(granularity)[0] in ("weight", *_KINDS)
+
+
+def straightens(granularity: str) -> bool:
+    """Return whether activation functions, or channels of them, become straight lines."""
+    return _parsed(granularity)[0] in ("activation", "activation_channel")
 
 
 def tilings(graph: Graph, granularity: str) -> Mapping[str, Tiling]:

@@ -336,21 +336,28 @@ def test_a_finished_study_is_only_read(tmp_path: Path) -> None:
 # -- what goes wrong --------------------------------------------------------------------------
 
 
-def test_a_budget_that_cannot_be_met_is_written_down_and_the_study_goes_on(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("granularity", "budget", "words"),
+    [
+        ("channel", Budget(macs=0.01), r"'macs=0.01' is no .* 'channel': macs=0.01 cannot be met.*"
+         r"hint: budgets={'channel': ...}: ask for macs>=0\.\d+"),
+        ("channel", Budget(sparsity=0.5), "units are removed, not zeroed.*ask for params="),
+        ("weight", Budget(macs=0.5), "'macs=0.5' is no budget for granularity 'weight': .*zeros in "
+         "a dense tensor cost the same.*or remove channels: granularity='channel'"),
+        ("4x1", Budget(bytes=0.5), "zeros in a dense tensor take the same space"),
+        ("2:4", Budget(params=0.1), "the slots leave 0.[56]"),
+        ("activation_channel", Budget(macs=0.5), "ask for units=0.5"),
+    ],
+)  # fmt: skip
+def test_a_budget_that_no_strategy_can_meet_is_refused_before_the_first_run(
+    tmp_path: Path, granularity: str, budget: Budget, words: str
 ) -> None:
-    budgets = {"channel": [Budget(macs=0.01), Budget(macs=0.5)]}
+    budgets = {"channel": [Budget(macs=0.5)]} | {granularity: [Budget(units=0.7), budget]}
 
-    study = tiny.study(tmp_path, budgets=budgets)
+    with pytest.raises(StudyError, match=f"(?s){words}"):
+        tiny.study(tmp_path, budgets=budgets, progress=lambda *_: pytest.fail("it ran"))
 
-    assert [(f.strategy, f.budget) for f in study.failures] == [
-        ("random", "macs=0.01"),
-        ("scratch", "macs=0.01"),
-    ]
-    assert [run.budget for run in study.runs] == ["macs=0.5", "macs=0.5"]
-    assert "macs=0.01 cannot be met" in study.failures[0].what
-    assert study.failures[0].fraction == 0.01
-    assert tiny.study(tmp_path, budgets=budgets) == study
+    assert not list(tmp_path.iterdir())
 
 
 @final

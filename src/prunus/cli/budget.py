@@ -56,4 +56,5 @@ def usual(granularity: str) -> list[str]:
     if slots:
         return [f"units={ceil(1000 * int(n) / int(m)) / 1000}"]
     figure = "params" if units.zeroes(granularity) else "macs"
+    figure = "units" if granularity == "activation_channel" else figure
     return [f"{figure}={fraction}" for fraction in FRACTIONS]

@@ -85,6 +85,7 @@ def compare(  # noqa: PLR0913 - what can be typed
     Every run is written down when it ends. Typed again, a study goes on where it stopped.
     """
     from prunus import study
+    from prunus.allocate import check_meaning
     from prunus.cli import steps, tables
     from prunus.cli.budget import budget_of, usual
     from prunus.cli.datasets import open_data
@@ -95,6 +96,8 @@ def compare(  # noqa: PLR0913 - what can be typed
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
     steps.check_report()
     budgets = [budget_of([text]) for text in budget or usual(granularity)]
+    for each in budgets:  # before a dense model is trained
+        check_meaning(each, granularity)
     recipe = Recipe(epochs=recover, optimizer=optimizer, lr=lr)
     found = open_data(data, shape=shape)
     source = open_trained(

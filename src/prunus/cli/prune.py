@@ -98,6 +98,7 @@ def prune(  # noqa: PLR0913 - what can be typed
 ) -> None:
     """Make a model smaller: cut, check, recover, measure, save."""
     from prunus import api
+    from prunus.allocate import check_meaning
     from prunus.cli import steps, tables
     from prunus.cli.budget import budget_of
     from prunus.cli.datasets import open_data
@@ -108,6 +109,8 @@ def prune(  # noqa: PLR0913 - what can be typed
 
     screen, shape = Screen(json=json, quiet=quiet), sizes(input)
     wanted = budget_of(budget, min_units=min_units, multiple_of=multiple_of) if budget else None
+    if wanted is not None:
+        check_meaning(wanted, granularity)  # before a dense model is trained
     recipe = Recipe(optimizer=optimizer, lr=lr)
     chosen = steps_named(recover, recipe=recipe, batch_norm=batch_norm)
     steps.check(model=model, data=data, recover=recover, margin=margin, out=out)

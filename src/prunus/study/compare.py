@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
-from prunus.allocate import Budget
+from prunus.allocate import Budget, check_meaning, default
+from prunus.allocate import get as allocator_of
+from prunus.criteria.random import Random
 from prunus.data import checked
 from prunus.errors import BudgetError, DataError, StudyError
 from prunus.inputs import Inputs, Loss, device_of
+from prunus.planner import Planner
 from prunus.recover import get as recovery
 from prunus.study.facts import facts_of
 from prunus.study.memory import ScoreMemory
@@ -68,7 +72,7 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
         test: Batches (inputs, targets) to measure on, always in the same order.
         loss: loss(outputs, targets) -> a scalar.
         budgets: Per granularity what a result may cost. Zeroed weights cost no less time, so
-            "weight" takes params, "channel" macs as well.
+            "weight" takes params, "channel" macs as well. All are checked before the first run.
         folder: For `results.jsonl` and the smaller models. Where it holds the same study, half
             finished, that is gone on with.
         recipe: How every run recovers.
@@ -85,10 +89,11 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
         progress: Called with (runs done, runs in all, what comes next).
 
     Returns:
-        All runs, and the failures: strategies that could not meet a budget.
+        All runs, and the failures: strategies that could not meet a budget that others can.
 
     Raises:
-        StudyError: The study cannot start or go on: another one is in the folder or at work
+        StudyError: The study cannot start or go on: a budget means nothing at its granularity, or
+            no choice of units meets it; another study is in the folder or at work
             there, a line of its results is not as it was written, or the disk refuses.
         DataError: Data are empty, can be read only once, or hold NaN.
         PruneError: Whatever stops a run, but for a budget that cannot be met, stops the study.
@@ -108,6 +113,7 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
     check_margin(margin)
     _check_rereadable(train=train, test=test)
     check_forgettable(model)
+    _check_meanings(budgets)
     jobs = _jobs(strategies, budgets, seeds)
     _check_jobs(jobs)
     _check_epochs(jobs, recipe, dense_epochs)
@@ -129,6 +135,7 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
     )
     _check_data(setting)
     _check_units(setting, jobs)
+    _check_budgets(setting, jobs)
     facts = facts_of(setting, jobs, title or type(model).__name__)
     with open_results(setting.folder, facts) as results:
         return _finished(setting, jobs, results, progress or _ignore)
@@ -186,6 +193,24 @@ def _check_rereadable(**data: Iterable[Any]) -> None:
             )
 
 
+def _check_meanings(budgets: Mapping[str, Sequence[Budget]]) -> None:
+    """Raise a StudyError where a budget has no meaning at its granularity."""
+    for granularity, several in budgets.items():
+        for budget in several:
+            try:
+                check_meaning(budget, granularity)
+            except BudgetError as error:
+                raise _refused(budget, granularity, error) from error
+
+
+def _refused(budget: Budget, granularity: str, error: BudgetError) -> StudyError:
+    return StudyError(
+        f"'{budget}' is no budget for granularity '{granularity}': {error.what}",
+        why=error.why,
+        hint=f"budgets={{'{granularity}': ...}}: {error.hint}",
+    )
+
+
 def _check_jobs(jobs: Sequence[Job]) -> None:
     if not jobs:
         raise StudyError(
@@ -240,6 +265,25 @@ def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:
                 or "it has no group of units",
                 hint="prunus.explain(model, example_inputs) shows what was found",
             )
+
+
+def _check_budgets(setting: Setting, jobs: Sequence[Job]) -> None:
+    """Raise a StudyError where no choice of units meets a budget, whoever scores them."""
+    planners: dict[str, Planner] = {}
+    for job in {(job.strategy.granularity, str(job.budget)): job for job in jobs}.values():
+        granularity = job.strategy.granularity
+        if granularity not in planners:
+            planners[granularity] = setting.planner(setting.dense, job)
+        planner = replace(
+            planners[granularity],
+            budget=job.budget,
+            criterion=Random(),
+            allocator=allocator_of(default(granularity)),
+        )
+        try:
+            planner.kept(planner.scores())
+        except BudgetError as error:
+            raise _refused(job.budget, granularity, error) from error
 
 
 def _check_data(setting: Setting) -> None:

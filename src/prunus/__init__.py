@@ -17,12 +17,13 @@ if typing.TYPE_CHECKING:
     from prunus.cost import measure_latency
     from prunus.errors import PruneError
     from prunus.explanation import explain
+    from prunus.latency import latency_table
     from prunus.masks import Masked
     from prunus.picture import picture
     from prunus.pruner import Pruner
     from prunus.records import Plan
     from prunus.recover import recover, reestimate_batch_norm
-    from prunus.save import load_plan, save_plan
+    from prunus.save import load_latency_table, load_plan, save_latency_table, save_plan
     from prunus.shrink import compose, shrink
     from prunus.study import Strategy
     from prunus.study.compare import compare
@@ -51,7 +52,9 @@ __all__ = [
     "errors",
     "explain",
     "fit",
+    "latency_table",
     "load",
+    "load_latency_table",
     "load_plan",
     "measure_latency",
     "picture",
@@ -59,6 +62,7 @@ __all__ = [
     "recover",
     "reestimate_batch_norm",
     "save",
+    "save_latency_table",
     "save_plan",
     "schedules",
     "shrink",
@@ -87,7 +91,9 @@ _lazy.make_lazy(
         "compose": "prunus.shrink",
         "explain": "prunus.explanation",
         "fit": "prunus.train",
+        "latency_table": "prunus.latency",
         "load": "prunus.api",
+        "load_latency_table": "prunus.save",
         "load_plan": "prunus.save",
         "measure_latency": "prunus.cost",
         "picture": "prunus.picture",
@@ -95,6 +101,7 @@ _lazy.make_lazy(
         "recover": "prunus.recover",
         "reestimate_batch_norm": "prunus.recover",
         "save": "prunus.api",
+        "save_latency_table": "prunus.save",
         "save_plan": "prunus.save",
         "shrink": "prunus.shrink",
         "trace": "prunus.trace",

@@ -11,19 +11,22 @@ import torch
 from torch import nn
 
 from prunus.allocate import Allocator, Budget
-from prunus.cost import count
+from prunus.cost import LatencyTable, count, measure_latencies, measure_latency
+from prunus.cost.forecast import forecast
 from prunus.criteria import Criterion
 from prunus.errors import PlanError, TrainError, VerifyError, check_kind
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
-from prunus.records import Agreement, Cost, Graph, Group, GroupRow, Plan, Report
+from prunus.records import Agreement, Cost, Graph, Group, GroupRow, Latency, Plan, Report
 from prunus.save import read, write
 from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
 from prunus.solvers import Solver
 from prunus.trace.restore import copy_of, snapshot
 from prunus.verify.agreement import agree, agree_in_double, example_batches, outputs_of
+
+_TIMED_RUNS = 15
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     optimizer: torch.optim.Optimizer | None = None,
     in_place: bool = False,
     verify: bool = True,
+    latency_table: LatencyTable | None = None,
 ) -> Pruned:
     """Return a smaller model that computes what the masked model computes, with the proof.
 
@@ -119,6 +123,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         in_place: Cut `model` itself. The dense tensors are held until the check has passed, and
             put back where it fails.
         verify: Check that the result computes what the masked model computes.
+        latency_table: From `prunus.latency_table`, at the same example inputs; measured now unless
+            given, where the budget limits latency.
 
     Raises:
         TraceError: The model could not be recorded.
@@ -140,7 +146,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
     with clock("trace"):
         planner = Planner.of(
             model, example_inputs, budget=budget, criterion=criterion, allocation=allocation,
-            granularity=granularity, include=include, exclude=exclude,
+            granularity=granularity, include=include, exclude=exclude, latency_table=latency_table,
         )  # fmt: skip
     with clock("score"):
         scores = rescored(planner, schedule or OneShot(), data=data, loss=loss)
@@ -191,15 +197,22 @@ def carry_out(  # noqa: PLR0913 - what was settled before, all keywords
                 inexact_because=_inexact(plan, groups),
             )  # fmt: skip
     kept = {} if plan.zeroes else plan.counts
+    after = count(result, macs=planner.costs.macs(kept))
+    said: tuple[str, ...] = ()
+    if planner.table is not None and (predicted := planner.predicted(kept)) is not None:
+        with clock("time"):
+            dense, small = _timed(planner, planner.table, result, in_place=in_place)
+        before, after = replace(before, latency=dense), replace(after, latency=small)
+        said = (forecast(planner.table, predicted, before=dense, after=small),)
     report = Report(
         before=before,
-        after=count(result, macs=planner.costs.macs(kept)),
+        after=after,
         groups=tuple(_row(group, plan) for group in groups.values()),
         agreement=agreement,
         unreached=planner.graph.unreached,
         provenance=plan.provenance,
         seconds=clock.seconds,
-        notes=(*_traced(planner.graph), *_notes(plan)),
+        notes=(*_traced(planner.graph), *_notes(plan), *said),
     )
     return Pruned(result, plan, report, None if in_place else model)
 
@@ -216,6 +229,16 @@ def check_kinds(*, schedule: Any, optimizer: Any) -> None:
     check_kind("schedule", schedule, Schedule, TrainError, hint=example)
     example = "optimizer=torch.optim.SGD(model.parameters(), lr=0.1)"
     check_kind("optimizer", optimizer, torch.optim.Optimizer, TrainError, hint=example)
+
+
+def _timed(
+    planner: Planner, table: LatencyTable, result: nn.Module, *, in_place: bool
+) -> tuple[Latency, Latency]:
+    """Return the latency of the dense model and of the result, measured in turns if both exist."""
+    if in_place:
+        return table.dense, measure_latency(result, planner.inputs, runs=_TIMED_RUNS)
+    dense, small = measure_latencies([planner.model, result], planner.inputs, runs=_TIMED_RUNS)
+    return dense, small
 
 
 def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:

@@ -13,7 +13,7 @@ name have a fixed size. Everything that a plan does to a tensor follows from its
 Legend: U units of an axis, K positions that one unit owns in a dim.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -65,6 +65,15 @@ def leaves(extent: Extent) -> Iterator[Leaf]:
     else:
         for part in extent.parts:
             yield from leaves(part)
+
+
+def factors_of(extents: Iterable[Extent]) -> Iterator[Extent]:
+    """Yield what multiplies to the product of `extents`: leaves and sums."""
+    for extent in extents:
+        if isinstance(extent, Product):
+            yield from factors_of(extent.parts)
+        else:
+            yield extent
 
 
 def axes_of(extent: Extent) -> frozenset[str]:

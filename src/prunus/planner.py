@@ -19,8 +19,9 @@ from prunus.allocate import (
     get,
 )
 from prunus.allocate import names as allocations
-from prunus.cost import Costs, FoldedCosts, cost_model
+from prunus.cost import Costs, FoldedCosts, LatencyTable, cost_model
 from prunus.cost.counted import transient_buffers
+from prunus.cost.timing import measure_table
 from prunus.criteria import Criterion
 from prunus.criteria.magnitude import Magnitude
 from prunus.damage import Damage
@@ -39,6 +40,7 @@ from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.signals.line_fits import best_lines
 from prunus.solvers import Goal, Solver, solvable, solve
+from prunus.text import duration
 from prunus.trace import Divergence, replay, trace
 from prunus.trace.lookalikes import lookalikes
 from prunus.trace.restore import copy_of
@@ -62,6 +64,7 @@ class Planner:
         granularity: How the model is cut into units.
         solver: What chooses and solves weights, where one was asked for in place of a criterion.
             The criterion is then magnitude, and serves to share the budget out.
+        table: How long operators take, where the budget limits that or a table was given.
     """
 
     model: nn.Module
@@ -74,6 +77,7 @@ class Planner:
     allocator: Allocator
     granularity: str
     solver: Solver | None = None
+    table: LatencyTable | None = None
 
     @classmethod
     def of(  # noqa: PLR0913 - the settings of `prune`, all keywords
@@ -87,9 +91,12 @@ class Planner:
         allocation: str | Allocator | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        latency_table: LatencyTable | None = None,
     ) -> "Planner":
         """Trace `model`; arguments and errors are those of `prunus.prune`."""
         check_kind("budget", budget, Budget, BudgetError, hint="prunus.Budget(macs=0.5)")
+        hint = "prunus.latency_table(model, example_inputs), or prunus.load_latency_table(path)"
+        check_kind("latency_table", latency_table, LatencyTable, BudgetError, hint=hint)
         granularity = units.spelled(granularity)
         if budget is not None:
             check_meaning(budget, granularity)
@@ -106,17 +113,21 @@ class Planner:
             groups = _only(solvable(model, inputs), groups)
         if budget is None:
             budget = _budget_of(units.tilings(graph, granularity), groups, granularity)
+        if latency_table is None and budget.latency is not None:
+            latency_table = measure_table(model, inputs, graph)
+        costs = cost_model(graph, groups, transient=transient_buffers(model), table=latency_table)
         return cls(
             model=model,
             inputs=inputs,
             graph=graph,
             groups=groups,
-            costs=cost_model(graph, groups, transient=transient_buffers(model)),
+            costs=costs,
             budget=budget,
             criterion=chosen,
             allocator=allocator,
             granularity=granularity,
             solver=solver,
+            table=latency_table,
         )
 
     @property
@@ -305,9 +316,17 @@ class Planner:
         gone = [name for name, each in kept.items() if not each.count]
         folds = self.costs.folds(gone) if isinstance(self.costs, FoldedCosts) else ()
         return Plan(
-            self.granularity, kept, tensors, attributes, self._provenance(), corrections, stacks,
-            folds=folds,
+            self.granularity, kept, tensors, attributes, self._provenance(kept), corrections,
+            stacks, folds=folds,
         )  # fmt: skip
+
+    def predicted(self, counts: Mapping[str, int]) -> float | None:
+        """Return the latency under a plan in milliseconds; None where nothing tells it."""
+        if self.table is None or isinstance(self.costs, FoldedCosts):
+            return None
+        if units.zeroes(self.granularity):  # which takes the time it took
+            return None
+        return self.costs.latency(counts) / 1e6
 
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:
@@ -315,13 +334,15 @@ class Planner:
         with sized(self.model, plan):
             return replay(self.model, self.inputs, self.graph, plan.counts)
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, kept: Mapping[str, Kept]) -> dict[str, Any]:
+        predicted = self.predicted({name: one.count for name, one in kept.items()})
         return {
             **versions(),
             "budget": str(self.budget),
             "criterion": repr(self.solver or self.criterion),
             "allocation": repr(self.allocator),
             "granularity": self.granularity,
+            **({} if predicted is None else {"predicted_latency": duration(predicted)}),
         }
 
 

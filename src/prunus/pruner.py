@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from prunus import units
 from prunus.allocate import Allocator, Budget
 from prunus.api import Clock, Pruned, carry_out, check_kinds
-from prunus.cost import count
+from prunus.cost import LatencyTable, count
 from prunus.criteria import Criterion
 from prunus.errors import PlanError, TrainError, check_kind
 from prunus.inputs import Inputs, Loss
@@ -47,6 +47,7 @@ class Pruner:
             taken by `step`, at the optimizer's learning rate.
         include: As for `prune`.
         exclude: As for `prune`.
+        latency_table: As for `prune`.
 
     Raises:
         TraceError: The model could not be recorded.
@@ -90,6 +91,7 @@ class Pruner:
         penalty: Penalty | None = None,
         include: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
+        latency_table: LatencyTable | None = None,
     ) -> None:
         check_kinds(schedule=schedule, optimizer=optimizer)
         check_kind(
@@ -105,6 +107,7 @@ class Pruner:
             planner = Planner.of(
                 model, example_inputs, budget=budget, criterion=criterion,
                 allocation=allocation, granularity=granularity, include=include, exclude=exclude,
+                latency_table=latency_table,
             )  # fmt: skip
         if units.straightens(planner.granularity):
             raise TrainError(

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from prunus.extents import Extent, positions_of, size_kept
 from prunus.links import Block, Fold, Line, Link
-from prunus.text import amount, share
+from prunus.text import amount, duration, share
 
 # -- trace ------------------------------------------------------------------------------------
 
@@ -53,6 +53,7 @@ class Operator:
         outputs: The tensors that it returned.
         arguments: Its other arguments by the name in the operator's schema.
         location: The user's source line that called it, "model.py:42".
+        function: What PyTorch runs, to be run again; None where nothing ran.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Operator:
     outputs: tuple[Value, ...]
     arguments: Mapping[str, Any]
     location: str
+    function: Any = None
 
 
 @dataclass(frozen=True)
@@ -474,6 +476,10 @@ class Report:
         for figure in ("params", "nonzero", "macs", "bytes"):
             one, other = getattr(self.before, figure), getattr(self.after, figure)
             lines.append(f"{figure:8} {amount(one):>10} {amount(other):>10} {share(other, one):>7}")
+        if self.before.latency is not None and self.after.latency is not None:
+            dense, small = self.before.latency.median, self.after.latency.median
+            times = f"{duration(dense):>10} {duration(small):>10}"
+            lines.append(f"latency  {times} {share(small, dense):>7}")
         cut = [row for row in self.groups if row.kept < row.size]
         frozen = [row for row in self.groups if row.frozen_because is not None]
         lines.append(

@@ -14,6 +14,19 @@ def amount(number: float) -> str:
     return f"{number:.3g}"
 
 
+def duration(milliseconds: float) -> str:
+    """Return a time with a unit, three digits long.
+
+    Example:
+        >>> duration(8.25), duration(1234), duration(0.0351)
+        ('8.25 ms', '1.23 s', '35.1 us')
+    """
+    for unit, size in (("s", 1e3), ("ms", 1.0), ("us", 1e-3)):
+        if abs(milliseconds) >= size:
+            return f"{milliseconds / size:.3g} {unit}"
+    return f"{1e6 * milliseconds:.3g} ns"
+
+
 def share(part: float, whole: float) -> str:
     """Return `part` of `whole` in percent.
 

@@ -33,6 +33,17 @@ class Chain:
         return 4 * self.params(counts)
 
 
+class TimedChain(Chain):
+    """The same layers, timed in steps: widths count as the next multiple of 4."""
+
+    step = 4
+
+    def latency(self, counts: Mapping[str, int]) -> int:
+        every = {name: counts.get(name, size) for name, size in self.sizes.items()}
+        padded = {name: -(-width // self.step) * self.step for name, width in every.items()}
+        return 1000 * sum(self._layers(padded)) + 5000
+
+
 class Numbers:
     """A model of so many parameters; weights in it are zeroed."""
 

@@ -24,6 +24,11 @@ from prunus.errors import BudgetError
         ("bytes", "12 m", 12_000_000),
         ("bytes", "800 B", 800),
         ("units", "1e3 k", 1_000_000),
+        ("latency", "8 ms", 8_000_000),
+        ("latency", "8.25MS", 8_250_000),
+        ("latency", "0.5 s", 500_000_000),
+        ("latency", "35us", 35_000),
+        ("latency", "7 ns", 7),
     ],
 )
 def test_text_with_a_unit_is_absolute(target: str, text: str, expected: int) -> None:
@@ -63,6 +68,17 @@ def test_a_value_that_means_nothing(value: Any) -> None:
 def test_text_that_means_nothing(text: str) -> None:
     with pytest.raises(BudgetError, match=r"macs='.*' means nothing"):
         Budget(macs=text)
+
+
+@pytest.mark.parametrize("value", [8, 8.0, 1.5, 0, True, "8", "8 MB", "8 m", "0 ms", "0.1 ns", ""])
+def test_a_time_is_text_with_its_unit(value: Any) -> None:
+    with pytest.raises(BudgetError, match=r"latency=.* means nothing\n.*unit\n.*latency=\"8 ms\""):
+        Budget(latency=value)
+
+
+def test_a_share_of_the_latency() -> None:
+    assert Budget(latency=0.6).limit("latency", dense=10_000_000) == 6_000_000
+    assert Budget(latency="0.6").relative("latency")
 
 
 def test_the_hint_for_a_large_float_can_be_typed() -> None:

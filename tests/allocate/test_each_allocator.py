@@ -7,7 +7,7 @@ from math import isclose, prod
 
 import pytest
 import torch
-from allocation_cases import Chain, Numbers, scores_of
+from allocation_cases import Chain, Numbers, TimedChain, scores_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -301,6 +301,34 @@ def test_with_few_levels_the_rest_is_filled_up() -> None:
     few = Knapsack(levels=20)(removed(values, Budget(params=0.5)))
     problem = removed(values, Budget(params=0.5))
     assert worth(problem, few) > 0.97 * worth(problem, Knapsack()(problem))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.integers(1, 50).map(float), min_size=5, max_size=12), min_size=1, max_size=3
+    ),
+    st.integers(35, 95),
+)
+def test_of_latency_in_steps_the_knapsack_keeps_nearly_all_that_can_be_kept(
+    lists: list[list[float]], percent: int
+) -> None:
+    values = {f"g{i}": scores for i, scores in enumerate(lists)}
+    costs = TimedChain({name: len(scores) for name, scores in values.items()})
+    problem = removed(values, Budget(latency=percent / 100), costs=costs)
+    if problem.missed({name: problem.least(name) for name in values}):
+        return
+    counts = Knapsack()(problem)
+    assert costs.latency(counts) <= problem.limits["latency"]
+    assert worth(problem, counts) >= 0.9 * best(problem)
+
+
+def test_of_latency_in_steps_the_knapsack_stops_at_a_step() -> None:
+    values = {"a": [float(9 + i) for i in range(12)]}
+    costs = TimedChain({"a": 12})
+    problem = removed(values, Budget(latency=0.8), costs=costs)
+    assert Knapsack()(problem) == {"a": 8}  # 9 would take as long as 12
+    assert costs.latency({"a": 9}) == costs.latency({}) > problem.limits["latency"]
 
 
 def test_where_weights_are_zeroed_the_knapsack_is_the_global_ranking() -> None:

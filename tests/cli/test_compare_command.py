@@ -3,7 +3,13 @@
 import json
 
 import pytest
+import torch
+from pretended import pretended_table
+from torch import nn
 from user_net import NET
+
+from prunus.save import load_latency_table
+from prunus.study import setting
 
 TINY = ("--seeds", "1", "--recover", "1", "--dense-epochs", "1", "--strategies", "magnitude")
 
@@ -67,3 +73,17 @@ def test_what_cannot_end_is_refused_before_it_begins(refused, net, more, words):
 def test_another_study_does_not_go_into_its_folder(refused, study):
     folder, _ = study
     assert "another study" in refused(*typed(folder), "--margin", "0.5")
+
+
+def test_a_budget_of_latency_is_held_by_one_table_for_all_runs(run, tmp_path, monkeypatch):
+    layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+    table, asked = pretended_table(layers, torch.zeros(1, 8), milliseconds=350), []
+    monkeypatch.setattr(setting, "latency_table", lambda *_: asked.append(1) or table)
+    (tmp_path / "net.py").write_text(NET)
+
+    words = [word if word != "units=0.5" else "latency=0.6" for word in typed(tmp_path)]
+    runs = json.loads(run(*words, "--json").stdout)["runs"]
+    assert asked == [1]
+    assert {one["target"] for one in runs} == {"latency"}
+    assert {one["kept"]["0"][0] for one in runs} == {8}
+    assert load_latency_table(tmp_path / "runs" / "latency.json") == table

@@ -4,7 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from pretended import pretended_table
 from safetensors.torch import load_file
+from torch import nn
+
+from prunus.cli import steps
+from prunus.save import load_latency_table
 
 
 def pruned(run, *typed):
@@ -123,3 +129,22 @@ def test_slots_need_no_budget(run, net, criterion):
 
 def test_other_granularities_need_one(refused, net):
     assert "--budget macs=0.5" in refused("prune", net)
+
+
+def test_a_latency_table_is_measured_once_and_kept_in_its_file(run, net, monkeypatch):
+    layers = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+    table, asked = pretended_table(layers, torch.zeros(1, 8), milliseconds=350), []
+    monkeypatch.setattr(steps, "latency_table", lambda *_: asked.append(1) or table)
+
+    words = (net, "--budget", "latency=0.6", "--latency-table", "latency.json")
+    first, second = pruned(run, *words), pruned(run, *words)
+    assert asked == [1]
+    assert load_latency_table("latency.json") == table
+    assert [row["kept"] for row in first["report"]["groups"] if row["name"] == "0"] == [8]
+    assert first["report"]["provenance"]["predicted_latency"] == "198 ms"  # of at most 210
+    assert first["report"]["notes"][0].startswith("predicted latency: 198 ms")
+    assert first["report"]["groups"] == second["report"]["groups"]
+
+
+def test_a_latency_without_a_unit_means_nothing(refused, net):
+    assert "a time is text with its unit" in refused("prune", net, "--budget", "latency=8")

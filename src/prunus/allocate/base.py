@@ -26,6 +26,7 @@ from prunus.allocate.budget import Budget
 from prunus.allocate.meaning import check_meaning
 from prunus.errors import BudgetError, CriterionError
 from prunus.records import Group, Groups, Kept, Scores
+from prunus.text import duration
 
 Counts: TypeAlias = Mapping[str, int]
 Measure: TypeAlias = Callable[[Mapping[str, Kept]], float]
@@ -38,7 +39,8 @@ PIECE = 2**18  # scores looked at together: small enough to stay in the cache of
 class Costs(Protocol):
     """What a model costs that keeps `counts` units. Groups that are absent keep all.
 
-    Every figure grows with every count.
+    Every figure grows with every count. Where there is a latency table there is also `latency`, in
+    nanoseconds.
     """
 
     def params(self, counts: Counts, /) -> int:
@@ -152,7 +154,8 @@ class Problem(ABC):
             smallest, most = problem.cost(target, least), problem.limits[target]
             raise BudgetError(
                 f"{self.budget} cannot be met by {by!r}",
-                why=f"it keeps at least {smallest} {self.words[target]}, and the budget is {most}",
+                why=f"it keeps at least {self.said(target, smallest)} {self.words[target]}, "
+                f"and the budget is {self.said(target, most)}",
                 hint="allocation='uniform', a lower floor, or a larger budget",
             )
         return problem
@@ -208,6 +211,10 @@ class Problem(ABC):
             return self.params(counts)
         figure: int = getattr(self.costs, target)(counts)
         return figure
+
+    def said(self, target: str, figure: int) -> str:
+        """Return a figure of `target` as people read it."""
+        return duration(figure / 1e6) if target == "latency" else str(figure)
 
     @cached_property
     def limits(self) -> Mapping[str, int]:

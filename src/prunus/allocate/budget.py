@@ -3,6 +3,7 @@
 Budget(macs=0.5)                      half of the MACs
 Budget(bytes="12 MB", min_units=8)    at most 12 MB, and no group below 8 units
 Budget(sparsity=0.9)                  90 % of all parameters are zero
+Budget(latency="8 ms")                one forward pass in 8 ms, by a measured table
 """
 
 import re
@@ -16,14 +17,31 @@ from prunus.errors import BudgetError
 
 Amount: TypeAlias = float | int | str
 
-_TARGETS = ("params", "macs", "bytes", "units", "sparsity")
+_TARGETS = ("params", "macs", "bytes", "latency", "units", "sparsity")
 _NUMBER = re.compile(r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 _COUNT_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+_TIME_UNITS = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
 _BYTE_UNITS = {
     "": 1,
     "b": 1,
     **{prefix + end: _COUNT_UNITS[prefix] for prefix in "kmgt" for end in ("", "b")},
     **{prefix + "ib": 2 ** (10 * power) for power, prefix in enumerate("kmgt", start=1)},
+}
+
+_MEANING = (
+    "a float is the fraction that is kept, above 0 and at most 1; "
+    "an int or text with a unit is an absolute number of at least 1",
+    '{target}=0.5 or {target}="1.5 M"',
+)
+_MEANINGS = {  # of those that are not like the others
+    "latency": (
+        "a float is the fraction that is kept, above 0 and at most 1; a time is text with its unit",
+        'latency=0.5 or latency="8 ms"',
+    ),
+    "sparsity": (
+        "it is the fraction of all parameters that is zero, a float above 0 and below 1",
+        "sparsity=0.9",
+    ),
 }
 
 
@@ -32,8 +50,8 @@ class Budget:
     """What the pruned model may cost. All targets that are given hold together.
 
     A float is the fraction of the dense figure that is kept, an int an absolute number, and text
-    with a unit an absolute number as well: "1.5 G", "500k", "12 MB", "12 MiB". Text without a unit
-    means what the number means.
+    with a unit an absolute number as well: "1.5 G", "500k", "12 MB", "12 MiB", "8 ms". Text without
+    a unit means what the number means.
 
     The fields are plain: `dataclasses.asdict(budget)` is JSON, and `Budget(**data)` reads it.
 
@@ -41,6 +59,8 @@ class Budget:
         params: Parameters that remain; where weights are zeroed, those that are not zero.
         macs: Multiply-adds of one forward pass at the example inputs.
         bytes: Of all parameters and buffers that a file stores.
+        latency: Time of one forward pass at the example inputs, by a table of measured layers; a
+            fraction, or text with a unit of time. Only where units are removed.
         units: Units that remain in the groups that may lose any.
         sparsity: Fraction of all parameters that is zero, below 1. Only where weights are zeroed.
         min_units: No group falls below so many units. A smaller group is left whole.
@@ -60,6 +80,7 @@ class Budget:
     params: Amount | None = None
     macs: Amount | None = None
     bytes: Amount | None = None
+    latency: Amount | None = None
     units: Amount | None = None
     sparsity: Amount | None = None
     min_units: int = 1
@@ -99,8 +120,8 @@ class Budget:
     def limit(self, target: str, *, dense: int) -> int:
         """Return the most that the model may have of `target`, where the dense one has `dense`.
 
-        For sparsity: the most parameters that are not zero. A fraction is taken as the decimal
-        that was typed, so that 0.29 of 100 is 29.
+        For sparsity: the most parameters that are not zero. Latency is in nanoseconds. A fraction
+        is taken as the decimal that was typed, so that 0.29 of 100 is 29.
         """
         amount = _amount(target, getattr(self, target))
         if isinstance(amount, int):
@@ -119,32 +140,24 @@ def _is_count(value: object) -> bool:
 def _amount(target: str, given: Amount) -> float | int:
     """Return a fraction as a float, an absolute number as an int; raise for anything else."""
     value = _parsed(target, given) if isinstance(given, str) else given
-    if target == "sparsity":
-        if isinstance(value, float) and 0 < value < 1:
-            return value
-        raise BudgetError(
-            f"sparsity={given!r} means nothing",
-            why="it is the fraction of all parameters that is zero, a float above 0 and below 1",
-            hint="sparsity=0.9",
-        )
-    if _is_count(value) or (isinstance(value, float) and 0 < value <= 1):
+    if isinstance(value, float) and 0 < value <= 1 and (target, value) != ("sparsity", 1):
         return value
-    whole = isinstance(value, float) and value > 1 and value.is_integer()
-    raise BudgetError(
-        f"{target}={given!r} means nothing",
-        why="a float is the fraction that is kept, above 0 and at most 1; "
-        "an int or text with a unit is an absolute number of at least 1",
-        hint=f"{target}={value:.0f}" if whole else f'{target}=0.5 or {target}="1.5 M"',
-    )
+    has_unit = isinstance(given, str) and target == "latency"
+    if _is_count(value) and (target not in _MEANINGS or has_unit):
+        return value
+    why, hint = _MEANINGS.get(target, _MEANING)
+    if isinstance(value, float) and value.is_integer() and value > 1 and target not in _MEANINGS:
+        hint = f"{target}={value:.0f}"
+    raise BudgetError(f"{target}={given!r} means nothing", why=why, hint=hint.format(target=target))
 
 
 def _parsed(target: str, text: str) -> float | int:
     """Return the number that `text` stands for; 0, which no budget accepts, where it is none."""
-    units = _BYTE_UNITS if target == "bytes" else _COUNT_UNITS
+    units = {"bytes": _BYTE_UNITS, "latency": _TIME_UNITS}.get(target, _COUNT_UNITS)
     match = _NUMBER.fullmatch(text.strip())
-    if match is None or match[2].casefold() not in units:
+    if match is None:
         return 0
     number, unit = match[1].casefold(), match[2].casefold()
-    if unit or number.isdecimal():
-        return int(Decimal(number) * units[unit])
-    return float(number)
+    if not unit and not number.isdecimal():
+        return float(number)
+    return int(Decimal(number) * units.get(unit, 0))

@@ -48,6 +48,7 @@ class Structured(Problem):
         "params": "parameters",
         "macs": "MACs",
         "bytes": "bytes",
+        "latency": "latency",
         "units": "units",
     }
 

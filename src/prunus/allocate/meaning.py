@@ -13,11 +13,16 @@ _CHANNELS = "ask for params=0.5 or sparsity=0.5, or remove channels: granularity
 _ZEROED: Refused = {
     "macs": ("zeros in a dense tensor cost the same as other numbers", _CHANNELS),
     "bytes": ("zeros in a dense tensor take the same space as other numbers", _CHANNELS),
+    "latency": ("zeros in a dense tensor take the same time as other numbers", _CHANNELS),
     "multiple_of": ("weights are zeroed, so no width changes", "leave multiple_of out"),
 }
 _NOT_ZEROED = (
     "units are removed, not zeroed",
-    "ask for params=, macs=, bytes= or units=: the fraction that is kept",
+    "ask for params=, macs=, bytes=, latency= or units=: the fraction that is kept",
+)
+_NOT_IN_TABLE = (
+    "layers that become one are others than those that are measured",
+    "ask for macs=0.5, or remove channels: granularity='channel'",
 )
 _IN_CHANNELS = (
     "a function costs the same as long as one of its channels bends",
@@ -49,5 +54,7 @@ def _refused(granularity: str) -> Refused:
     if units.zeroes(granularity):
         return _ZEROED
     if granularity == "activation_channel":
-        return dict.fromkeys(("params", "macs", "bytes", "sparsity"), _IN_CHANNELS)
+        return dict.fromkeys(("params", "macs", "bytes", "latency", "sparsity"), _IN_CHANNELS)
+    if granularity == "activation":
+        return {"sparsity": _NOT_ZEROED, "latency": _NOT_IN_TABLE}
     return {"sparsity": _NOT_ZEROED}

@@ -51,7 +51,7 @@ def _figures(problem: Problem, counts: Counts) -> tuple[str, str, list[str]]:
     figures = {t: (problem.cost(t, counts), problem.cost(t, {})) for t in missed}
     has = " and ".join(
         f"{_up(Fraction(figure, dense))} of the {problem.words[target]} "
-        f"({amount(figure)} of {amount(dense)})"
+        f"({_said(problem, target, figure)} of {_said(problem, target, dense)})"
         for target, (figure, dense) in figures.items()
     )
     asks = [
@@ -69,6 +69,13 @@ def _floors(problem: Problem) -> str:
 
 
 def _why(problem: Problem) -> str:
+    because = _held(problem)
+    if "latency" in problem.budget.targets:
+        because += "; and every operator takes some time, however few units it has"
+    return because
+
+
+def _held(problem: Problem) -> str:
     frozen = [group for group in problem.groups.values() if group.frozen_because is not None]
     if not frozen:
         return "every group is down to its least, and what no group owns stays"
@@ -84,6 +91,8 @@ def _hint(problem: Problem, asks: list[str]) -> str:
     ways += [f"lower {name}" for name in sorted(changed)]
     if len(problem.free) < len(problem.groups):
         ways.append("free a group: prunus.explain(model, example_inputs) shows them all")
+    if "latency" in problem.budget.targets:
+        ways.append("measure at a larger batch, of which less is fixed")
     return ", or ".join(ways)
 
 
@@ -93,7 +102,13 @@ def _ask(problem: Problem, target: str, figure: int, dense: int) -> str:
         return f"sparsity<={_down(1 - Fraction(figure, dense))}"
     if problem.budget.relative(target):
         return f"{target}>={_up(Fraction(figure, dense))}"
+    if target == "latency":
+        return f'latency>="{ceil(figure / 1000)} us"'
     return f"{target}>={figure}"
+
+
+def _said(problem: Problem, target: str, figure: int) -> str:
+    return problem.said(target, figure) if target == "latency" else amount(figure)
 
 
 def _up(share: Fraction) -> float:

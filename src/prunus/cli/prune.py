@@ -27,6 +27,8 @@ from prunus.cli.render import Screen
 EXAMPLES = """
 prunus prune net:resnet --budget macs=0.5 --out small
 prunus prune torchvision:resnet18 --budget macs=0.5 --multiple-of 8
+prunus prune torchvision:resnet18 --budget latency=0.6 --allocation knapsack \
+  --latency-table latency.json
 prunus prune models.py:build --data data.py:loaders --budget params=0.3 \\
   --criterion taylor --recover 10 --out small
 prunus prune net:resnet --data digits --weights dense.safetensors \\
@@ -43,8 +45,9 @@ def prune(  # noqa: PLR0913 - what can be typed
         list[str] | None,
         typer.Option(
             metavar="FIGURE=AMOUNT",
-            help="What to keep: macs=0.5, params=1.5M, bytes=12MB, units=0.5 or sparsity=0.9. "
-            "Again for more; all hold. Only a granularity such as 2:4 needs none.",
+            help="What to keep: macs=0.5, params=1.5M, bytes=12MB, latency=0.6 or latency=8ms, "
+            "units=0.5 or sparsity=0.9. Again for more; all hold. Only a granularity such as 2:4 "
+            "needs none.",
         ),
     ] = None,
     criterion: Annotated[
@@ -72,6 +75,14 @@ def prune(  # noqa: PLR0913 - what can be typed
     multiple_of: Annotated[
         int, typer.Option(min=1, metavar="UNITS", help="Groups keep multiples of this.")
     ] = 1,
+    latency_table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="How long the layers take, for --budget latency=0.6. Where the file is not there "
+            "yet, it is measured and written.",
+        ),
+    ] = None,
     data: Annotated[str | None, typer.Option(metavar="DATA", help=f"{DATA}.")] = None,
     recover: Annotated[
         str | None,
@@ -126,6 +137,7 @@ def prune(  # noqa: PLR0913 - what can be typed
     pruned = steps.prune(
         screen, source, found, budget=wanted, criterion=criterion, granularity=granularity,
         allocation=allocation, include=include, exclude=exclude or (),
+        latency_table=steps.table_in(screen, source, latency_table),
     )  # fmt: skip
     comparison = None
     if found is not None:

@@ -16,13 +16,21 @@ from prunus.cli.render import Screen
 from prunus.cli.saved import check_target
 from prunus.cli.sources import Source
 from prunus.cli.training import Shown, cross_entropy, steps_of
-from prunus.cost import CostModel, count, measure_latencies, measure_peak_memory
+from prunus.cost import (
+    CostModel,
+    LatencyTable,
+    count,
+    measure_latencies,
+    measure_peak_memory,
+)
 from prunus.errors import DataError, SaveError, StudyError
 from prunus.inputs import Inputs
+from prunus.latency import latency_table
 from prunus.planner import default_criterion, scorer_of
 from prunus.records import Cost
 from prunus.recover import Recovery, Training
 from prunus.recover import recover as api_recover
+from prunus.save import load_latency_table, save_latency_table
 from prunus.trace import trace
 from prunus.train import Recipe
 from prunus.verify import Comparison, verify
@@ -86,6 +94,16 @@ def prune(
             loss=cross_entropy,
             **settings,
         )
+
+
+def table_in(screen: Screen, source: Source, path: Path | None) -> LatencyTable | None:
+    """Return the latency table of a file; it is measured and written where there is none."""
+    if path is None:
+        return None
+    if not path.exists():
+        with screen.bar("measuring layers"):
+            save_latency_table(latency_table(source.model, source.inputs), path)
+    return load_latency_table(path)
 
 
 def recover(

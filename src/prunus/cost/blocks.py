@@ -6,12 +6,12 @@ from math import prod
 
 from prunus.cost.macs import terms_of
 from prunus.cost.model import CostModel
-from prunus.records import Group, Groups
+from prunus.records import Group, Groups, Operator
 
 
 @dataclass(frozen=True)
 class BlockCosts:
-    """Parameters, multiply-adds and bytes when `counts[group]` blocks of each row are kept.
+    """Parameters, multiply-adds, bytes, latency when `counts[group]` blocks of each row are kept.
 
     The blocks of a group are of one make, so each costs the same.
 
@@ -35,6 +35,10 @@ class BlockCosts:
         """Return the bytes of all parameters and buffers that a file stores."""
         return self.dense.bytes({}) - self._removed(counts, self._bytes_of)
 
+    def latency(self, counts: Mapping[str, int]) -> int:
+        """Return the nanoseconds of one forward pass, as the table predicts them."""
+        return self.dense.latency({}) - self._removed(counts, self._latency_of)
+
     def _removed(self, counts: Mapping[str, int], cost: Callable[[Group], int]) -> int:
         cut = (group for name, group in self.groups.items() if name in counts)
         return sum((group.size - counts[group.name]) * cost(group) for group in cut)
@@ -53,13 +57,20 @@ class BlockCosts:
         )
 
     def _macs_of(self, group: Group) -> int:
-        block = next(b for b in self.dense.graph.blocks if b.path == group.blocks[0])
-        first, last = block.ran
         return sum(
             coefficient * prod(extent.size for extent in extents)
-            for operator in self.dense.graph.operators[first:last]
+            for operator in self._operators(group)
             for coefficient, extents in terms_of(operator)
         )
+
+    def _latency_of(self, group: Group) -> int:
+        assert self.dense.times is not None, "there is no latency table"
+        return self.dense.times.of(self._operators(group))
+
+    def _operators(self, group: Group) -> tuple[Operator, ...]:
+        block = next(b for b in self.dense.graph.blocks if b.path == group.blocks[0])
+        first, last = block.ran
+        return self.dense.graph.operators[first:last]
 
     def _tensors(self, group: Group) -> list[str]:
         prefix = f"{group.blocks[0]}."

@@ -5,15 +5,22 @@ from typing import TypeAlias
 
 from prunus.cost.blocks import BlockCosts
 from prunus.cost.folds import FoldedCosts
+from prunus.cost.latency import LatencyTable
 from prunus.cost.model import CostModel
 from prunus.records import Graph, Groups
 
 Costs: TypeAlias = CostModel | BlockCosts | FoldedCosts
 
 
-def cost_model(graph: Graph, groups: Groups, *, transient: Collection[str] = ()) -> Costs:
+def cost_model(
+    graph: Graph,
+    groups: Groups,
+    *,
+    transient: Collection[str] = (),
+    table: LatencyTable | None = None,
+) -> Costs:
     """Return what the model of `graph` costs that keeps some units of `groups`."""
-    dense = CostModel(graph, transient)
+    dense = CostModel(graph, transient, table)
     kinds = {group.granularity for group in groups.values()}
     if kinds & {"activation", "activation_channel"}:
         return FoldedCosts(dense, groups)

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -73,29 +74,35 @@ def measure_latencies(
     of them, so ratios of the medians are fair. `seconds` is for each model; see
     `measure_latency` for the rest.
     """
-    _check_at_least(1, runs=runs, threads=threads, models=len(models))
-    _check_at_least(0, warmup=warmup, seconds=seconds)
-    passes = [_timed_pass(model, inputs) for model in models]
-    with _undisturbed(models, threads):
+    check_at_least(1, runs=runs, threads=threads, models=len(models))
+    check_at_least(0, warmup=warmup, seconds=seconds)
+    passes = [pass_of(model, inputs) for model in models]
+    with undisturbed(models, threads):
         for _ in range(warmup):
             for timed_pass in passes:
                 timed_pass()
         rounds = _rounds(runs, seconds * len(models))
         milliseconds_RM = 1e3 * np.array([[run() for run in passes] for _ in rounds])
-        threads = torch.get_num_threads()
-    quartiles_MQ = np.quantile(milliseconds_RM, [0.25, 0.5, 0.75], axis=0).T.tolist()
-    batch = _batch_size(inputs)
+        used = torch.get_num_threads()
     return tuple(
-        Latency(
-            median=median,
-            lower=lower,
-            upper=upper,
-            runs=len(milliseconds_RM),
-            batch=batch,
-            threads=threads,
-            device=str(device_of(model)),
-        )
-        for model, (lower, median, upper) in zip(models, quartiles_MQ, strict=True)
+        summary(of_model_R, device=device_of(model), inputs=inputs, threads=used)
+        for of_model_R, model in zip(milliseconds_RM.T, models, strict=True)
+    )
+
+
+def summary(
+    milliseconds_R: npt.NDArray[np.float64], *, device: torch.device, inputs: Inputs, threads: int
+) -> Latency:
+    """Return what timed passes come to."""
+    lower, median, upper = np.quantile(milliseconds_R, [0.25, 0.5, 0.75]).tolist()
+    return Latency(
+        median=median,
+        lower=lower,
+        upper=upper,
+        runs=milliseconds_R.size,
+        batch=_batch_size(inputs),
+        threads=threads,
+        device=str(device),
     )
 
 
@@ -130,22 +137,23 @@ def measure_peak_memory(model: nn.Module, inputs: Inputs) -> int:
         return int(torch.accelerator.max_memory_allocated(device)) - before
 
 
-def _timed_pass(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
+def pass_of(model: nn.Module, inputs: Inputs) -> Callable[[], float]:
     """Return a function that runs `model` once and returns the seconds that it took."""
     device = device_of(model)
     inputs = to_device(inputs, device)
 
     def run() -> float:
-        _wait_for(device)
+        wait_for(device)
         start = time.perf_counter()
         call(model, inputs)
-        _wait_for(device)
+        wait_for(device)
         return time.perf_counter() - start
 
     return run
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done what it was given."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 
@@ -160,7 +168,7 @@ def _rounds(runs: int | None, seconds: float) -> Iterator[int]:
 
 
 @contextmanager
-def _undisturbed(models: Sequence[nn.Module], threads: int | None) -> Iterator[None]:
+def undisturbed(models: Sequence[nn.Module], threads: int | None) -> Iterator[None]:
     """Evaluation mode, no gradients, no garbage collection, `threads` threads; then as before."""
     threads_before, collected_before = torch.get_num_threads(), gc.isenabled()
     with ExitStack() as stack:
@@ -182,7 +190,8 @@ def _batch_size(inputs: Inputs) -> int:
     return next((tensor.shape[0] for tensor in tensors_in(inputs) if tensor.dim()), 1)
 
 
-def _check_at_least(least: int, **settings: float | None) -> None:
+def check_at_least(least: int, **settings: float | None) -> None:
+    """Raise PruneError where a setting that is given is below `least`."""
     for name, value in settings.items():
         if value is not None and not value >= least:
             raise PruneError(f"{name} must be at least {least}, but is {value}")

@@ -1,12 +1,13 @@
 """What a plan will cost, from the graph alone: no model is built, nothing runs."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 
+from prunus.cost.latency import LatencyTable, Times
 from prunus.cost.macs import Term, terms_of
-from prunus.extents import Extent, Product, axes_of, size_kept
+from prunus.extents import Extent, axes_of, factors_of, size_kept
 from prunus.records import Graph
 
 
@@ -32,7 +33,7 @@ class Total:
         merged: Counter[tuple[int, ...]] = Counter()
         for coefficient, extents in terms:
             product = []
-            for factor in _factors(extents):
+            for factor in factors_of(extents):
                 if factor in position or axes_of(factor):
                     product.append(position.setdefault(factor, len(position)))
                 else:
@@ -50,18 +51,9 @@ class Total:
         )
 
 
-def _factors(extents: Iterable[Extent]) -> Iterator[Extent]:
-    """Yield what multiplies to the product of `extents`: leaves and sums."""
-    for extent in extents:
-        if isinstance(extent, Product):
-            yield from _factors(extent.parts)
-        else:
-            yield extent
-
-
 @dataclass(frozen=True)
 class CostModel:
-    """Parameters, multiply-adds and bytes of a model under any plan.
+    """Parameters, multiply-adds, bytes and latency of a model under any plan.
 
     Each figure takes `counts`: how many units of each axis are kept. Axes that are absent keep
     all, so `{}` gives the dense model. Figures are exact ints. Zeros in a dense tensor count.
@@ -70,6 +62,10 @@ class CostModel:
         graph: What a trace learned. Every tensor counts once, however many names it has.
         transient: Names of the buffers that a file does not store; see
             `prunus.cost.counted.transient_buffers`.
+        table: How long operators take; None where no latency will be asked for.
+
+    Raises:
+        BudgetError: The table is of another model.
 
     Example:
         >>> from prunus.extents import Leaf
@@ -86,6 +82,8 @@ class CostModel:
 
     graph: Graph
     transient: Collection[str] = ()
+    table: LatencyTable | None = None
+    times: Times | None = field(init=False, repr=False, compare=False)
     _params: Total = field(init=False, repr=False, compare=False)
     _macs: Total = field(init=False, repr=False, compare=False)
     _bytes: Total = field(init=False, repr=False, compare=False)
@@ -95,6 +93,8 @@ class CostModel:
         params = ((1, value.extents) for name, value in tensors if name in self.graph.parameters)
         stored = (value for name, value in tensors if name not in self.transient)
         macs = (term for operator in self.graph.operators for term in terms_of(operator))
+        times = None if self.table is None else Times(self.graph, self.table)
+        object.__setattr__(self, "times", times)
         object.__setattr__(self, "_params", Total.of(params))
         object.__setattr__(self, "_macs", Total.of(macs))
         object.__setattr__(
@@ -112,3 +112,8 @@ class CostModel:
     def bytes(self, counts: Mapping[str, int]) -> int:
         """Return the bytes of all parameters and buffers that a file stores."""
         return self._bytes(counts)
+
+    def latency(self, counts: Mapping[str, int]) -> int:
+        """Return the nanoseconds of one forward pass, as the table predicts them."""
+        assert self.times is not None, "there is no latency table"
+        return self.times(counts)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prunus import units
 from prunus.allocate import Budget
+from prunus.allocate.budget import Amount
 from prunus.errors import TrainError
 from prunus.inputs import Loss
 from prunus.masks import Masked
@@ -21,7 +22,7 @@ Stays = Mapping[str, Kept]
 
 def budget_at(planner: Planner, schedule: Schedule, step: int) -> Budget | None:
     """Return the budget that holds from a step of the schedule on; None where nothing goes yet."""
-    targets: dict[str, float | int] = {}
+    targets: dict[str, Amount] = {}
     for target in planner.budget.targets:
         dense = _dense(planner, target)
         limit = planner.budget.limit(target, dense=dense)
@@ -32,7 +33,8 @@ def budget_at(planner: Planner, schedule: Schedule, step: int) -> Budget | None:
         elif share < 1 and target == "sparsity":
             targets[target] = 1 - share
         elif share < 1:
-            targets[target] = max(limit, round(share * dense))
+            figure = max(limit, round(share * dense))
+            targets[target] = f"{figure} ns" if target == "latency" else figure
     if not targets:
         return None
     changes: dict[str, Any] = {target: targets.get(target) for target in planner.budget.targets}

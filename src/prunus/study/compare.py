@@ -256,7 +256,7 @@ def _check_epochs(jobs: Sequence[Job], recipe: Recipe, dense_epochs: int) -> Non
 def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:
     """Raise a StudyError where nothing of the model can be pruned at a granularity."""
     for job in {job.strategy.granularity: job for job in jobs}.values():
-        planner = setting.planner(setting.dense, job)
+        planner = setting.untimed(job)
         if not planner.free:
             reasons = dict.fromkeys(group.frozen_because for group in planner.groups.values())
             raise StudyError(
@@ -268,9 +268,13 @@ def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:
 
 
 def _check_budgets(setting: Setting, jobs: Sequence[Job]) -> None:
-    """Raise a StudyError where no choice of units meets a budget, whoever scores them."""
+    """Raise a StudyError where no choice of units meets a budget, whoever scores them.
+
+    Of latency that is known when it is measured, in the first run.
+    """
     planners: dict[str, Planner] = {}
-    for job in {(job.strategy.granularity, str(job.budget)): job for job in jobs}.values():
+    counted = (job for job in jobs if job.budget.latency is None)
+    for job in {(job.strategy.granularity, str(job.budget)): job for job in counted}.values():
         granularity = job.strategy.granularity
         if granularity not in planners:
             planners[granularity] = setting.planner(setting.dense, job)

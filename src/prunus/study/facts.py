@@ -42,7 +42,7 @@ def facts_of(setting: Setting, jobs: Sequence[Job], title: str) -> Facts:
 
 
 def _dense(setting: Setting, job: Job) -> dict[str, Any]:
-    cost = count(setting.dense, macs=setting.planner(setting.dense, job).costs.macs({}))
+    cost = count(setting.dense, macs=setting.untimed(job).costs.macs({}))
     return {
         "params": cost.params,
         "nonzero": cost.nonzero,

@@ -132,6 +132,7 @@ def _cut(setting: Setting, job: Job, model: nn.Module) -> Pruned:
         loss=setting.loss,
         include=setting.include,
         exclude=setting.exclude,
+        latency_table=setting.table_of(job),
     )
 
 

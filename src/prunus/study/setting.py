@@ -1,7 +1,7 @@
 """What all runs of a study share, and what each is asked for. Legend: N test items."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from prunus.allocate import Budget
+from prunus.cost import LatencyTable
 from prunus.data import checked
 from prunus.inputs import Inputs, Loss, device_of, map_tensors, tensors_in
+from prunus.latency import latency_table
 from prunus.planner import Planner
+from prunus.save import load_latency_table, save_latency_table
 from prunus.study.reading import Calibration, Seeded
 from prunus.study.records import Failure, Run
 from prunus.study.strategy import Strategy
@@ -144,18 +147,32 @@ class Setting:
             allocation=job.strategy.allocation,
             include=self.include,
             exclude=self.exclude,
+            latency_table=self.table_of(job),
         )
+
+    def table_of(self, job: Job) -> LatencyTable | None:
+        """Return how long operators take, where a budget limits that."""
+        return self.latency_table if "latency" in job.budget.targets else None
+
+    def untimed(self, job: Job) -> Planner:
+        """Return a planner of the dense model to ask for groups and counted costs."""
+        return self.planner(self.dense, replace(job, budget=Budget(units=1.0)))
+
+    @cached_property
+    def latency_table(self) -> LatencyTable:
+        """How long operators take; measured once for all runs of a study, and kept beside them."""
+        path = self.folder / "latency.json"
+        if not path.exists():
+            save_latency_table(latency_table(self.dense, self.inputs), path)
+        return load_latency_table(path)
 
     def dense_figure(self, target: str, job: Job) -> int:
         """Return what the dense model has of what a budget limits."""
         planner = self.planner(self.dense, job)
         if target == "units":
             return sum(group.size for group in planner.free.values())
-        return {
-            "params": planner.costs.params,
-            "macs": planner.costs.macs,
-            "bytes": planner.costs.bytes,
-        }[target]({})
+        figure: int = getattr(planner.costs, target)({})
+        return figure
 
     def aim(self, job: Job) -> dict[str, Any]:
         """Return what the records of a job have in common: names, target, fraction kept."""

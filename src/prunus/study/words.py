@@ -10,6 +10,7 @@ _TARGETS = {
     "params": "parameters",
     "macs": "MACs",
     "bytes": "bytes",
+    "latency": "latency",
     "units": "units",
     "sparsity": "weights",
 }

@@ -119,7 +119,8 @@ def _operator(step: Step, values: _Values) -> Operator:
         for name, value in step.call.arguments.items()
         if not isinstance(value, (Tensor, list)) or _plain_list(value)
     }
-    return Operator(step.call.name, inputs, outputs, plain, step.call.location)
+    call = step.call
+    return Operator(call.name, inputs, outputs, plain, call.location, call.function)
 
 
 def _plain_list(value: object) -> bool:

@@ -122,7 +122,9 @@ def test_an_allocation_that_measures_needs_data_too() -> None:
 
 
 def test_a_schedule_that_needs_a_training_is_refused() -> None:
-    with pytest.raises(StudyError, match=r"'own' cannot use Dynamic(.|\n)*prunus.Pruner"):
+    with pytest.raises(
+        StudyError, match=r"'own' cannot use Dynamic(.|\n)*Strategy\(during=Dynamic"
+    ):
         Strategy(name="own", granularity="weight", schedule=Dynamic(steps=5))
 
 

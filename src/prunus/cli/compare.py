@@ -54,7 +54,8 @@ def compare(  # noqa: PLR0913 - what can be typed
             metavar="NAMES",
             help="With commas: magnitude, gradient, taylor, l1, l2, group-lasso, which run unless "
             "given; other criteria and solvers; elastic-net, greg-1, greg-2, group-sparse, "
-            "hard-concrete, slimming. random and scratch are always there.",
+            "hard-concrete, slimming; agp, budgeted, lottery, rate-rewinding, rigl, set, which "
+            "prune while they train. random and scratch are always there.",
         ),
     ] = None,
     granularity: Granularity = "channel",

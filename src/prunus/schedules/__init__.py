@@ -2,6 +2,7 @@
 
 base.py                          what a schedule is
 one_shot.py, ...                 one schedule a file
+scaled.py                        schedules by name, as long as a training
 stages.py                        budgets on the way, and units that stay removed
 """
 
@@ -12,6 +13,7 @@ from prunus.schedules.dynamic import Dynamic
 from prunus.schedules.iterative import Iterative
 from prunus.schedules.one_shot import OneShot
 from prunus.schedules.rewind import Rewind
+from prunus.schedules.scaled import scaled
 from prunus.schedules.stages import rescored
 
 __all__ = [
@@ -25,4 +27,5 @@ __all__ = [
     "Rewind",
     "Schedule",
     "rescored",
+    "scaled",
 ]

@@ -79,6 +79,23 @@ class Schedule(ABC):
     def last(self) -> int:
         """The last step at which anything happens; the budget is met from then on."""
 
+    @property
+    def total(self) -> int:
+        """The fewest steps of a training that goes by it to the end."""
+        return self.last
+
+    @property
+    def horizon(self) -> int | None:
+        """Steps that the learning rate is planned over, where not over the whole training."""
+        return None
+
+    @property
+    def trains(self) -> bool:
+        """Whether it means nothing without a training: it sets rates, goes back, or exchanges."""
+        actions = [self.at(step) for step in range(self.last + 1)]
+        moves = any(a.rewind is not None or a.rate is not None for a in actions)
+        return self.single_weights or moves
+
     def choices(self) -> list[int]:
         """Return the steps at which units are chosen.
 

@@ -61,3 +61,8 @@ class BudgetedRetraining(Schedule):
     def last(self) -> int:
         """The last step that a rate is set for."""
         return self.begin + self.steps - 1
+
+    @property
+    def total(self) -> int:
+        """Steps until the rate is zero."""
+        return self.begin + self.steps

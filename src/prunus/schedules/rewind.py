@@ -61,6 +61,11 @@ class Rewind(Schedule):
         """Steps of all rounds together."""
         return self.last + self.length - self.to
 
+    @property
+    def horizon(self) -> int:
+        """Each training has its own."""
+        return self.length
+
     def at(self, step: int) -> Actions:
         """Prune and go back at the end of every training."""
         weights = self.what == "weights"

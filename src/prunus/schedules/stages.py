@@ -113,10 +113,10 @@ def rescored(
 
     Cost: Scoring in each round; in the last all scores at once, 4 bytes a unit.
     """
-    if schedule.single_weights:
+    if schedule.trains:
         raise TrainError(
             f"{schedule!r} needs a training, and prune does none",
-            why="it exchanges weights while they are trained",
+            why="it sets rates, goes back or exchanges weights while they are trained",
             hint="prunus.Pruner(model, example_inputs, schedule=...) in a training loop",
         )
     if planner.solver is not None and len(schedule.choices()) > 1:

@@ -17,6 +17,7 @@ from prunus.errors import BudgetError, DataError, StudyError
 from prunus.inputs import Inputs, Loss, device_of
 from prunus.planner import Planner
 from prunus.recover import get as recovery
+from prunus.study.during import schedule_of
 from prunus.study.facts import facts_of
 from prunus.study.memory import ScoreMemory
 from prunus.study.reading import Calibration, Seeded
@@ -61,8 +62,9 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
     trained from scratch. Every run starts from the same dense model and gets the same training:
     `recipe.epochs` in all, with the same teacher (the dense model, where the recipe distils). A
     strategy with a penalty spends half of them under the penalty, before the cut; one that names
-    its recovery gets that instead, its training steps sharing the epochs. The network from
-    scratch gets `dense_epochs` more, as many as went into the dense model.
+    its recovery gets that instead, its training steps sharing the epochs; one with a schedule that
+    goes over a training spends all of them pruning. `Run.steps` counts what each got. The network
+    from scratch gets `dense_epochs` more, as many as went into the dense model.
 
     Args:
         model: Trained; left as it is.
@@ -134,6 +136,7 @@ def compare(  # noqa: PLR0913 - all but the first two are keywords
         folder=Path(folder),
     )
     _check_data(setting)
+    _check_schedules(setting, jobs)
     _check_units(setting, jobs)
     _check_budgets(setting, jobs)
     facts = facts_of(setting, jobs, title or type(model).__name__)
@@ -191,6 +194,13 @@ def _check_rereadable(**data: Iterable[Any]) -> None:
                 f"{name} is a {type(batches).__name__}, which can be read only once",
                 hint="pass a DataLoader or a list of batches",
             )
+
+
+def _check_schedules(setting: Setting, jobs: Sequence[Job]) -> None:
+    """Raise a StudyError where a training is too short for what prunes in it."""
+    for job in jobs:
+        if job.strategy.during is not None:
+            schedule_of(job, steps=setting.steps)
 
 
 def _check_meanings(budgets: Mapping[str, Sequence[Budget]]) -> None:

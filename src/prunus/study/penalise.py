@@ -9,18 +9,18 @@ from prunus.records import Kept
 from prunus.study.reading import Seeded
 from prunus.study.setting import Job, Setting
 from prunus.trace.restore import copy_of
-from prunus.train import fit
+from prunus.train import History, fit
 from prunus.train.penalties import Controller, Penalty
 
 
-def penalised(setting: Setting, job: Job, penalty: Penalty) -> tuple[nn.Module, float]:
+def penalised(setting: Setting, job: Job, penalty: Penalty) -> tuple[nn.Module, History]:
     """Return a copy of the dense model, trained until what the budget removes carries little.
 
     The strength is steered: every so often the units are scored as the weights then are, and the
     budget says which of them would go.
 
     Returns:
-        The trained copy, and the seconds that it took.
+        The trained copy, and how the training went.
 
     Raises:
         BudgetError: No plan meets the budget.
@@ -42,4 +42,4 @@ def penalised(setting: Setting, job: Job, penalty: Penalty) -> tuple[nn.Module, 
         hooks=[Controller(penalty, planner.free, select)],
         seed=job.seed,
     )
-    return model, history.seconds
+    return model, history

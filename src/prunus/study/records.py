@@ -41,6 +41,7 @@ class Run:
         agreement: Largest difference between masked and shrunk.
         kept: Per group (units kept, units).
         folder: Where the model is, below the folder of the study; None where it was not kept.
+        steps: Of the optimizer in all, under a penalty and after the cut; None in older studies.
     """
 
     strategy: str
@@ -70,6 +71,7 @@ class Run:
     agreement: float | None
     kept: Mapping[str, tuple[int, int]]
     folder: str | None = None
+    steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

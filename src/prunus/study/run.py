@@ -4,7 +4,7 @@ Everything that is random in a run follows its seed, so that a run is the same w
 it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from torch import nn
@@ -21,6 +21,7 @@ from prunus.recover import (
     get,
     recover,
 )
+from prunus.study.during import pruned_during
 from prunus.study.models import keep, weigh
 from prunus.study.penalise import penalised
 from prunus.study.reading import Calibration, Seeded, seeded
@@ -44,6 +45,7 @@ class _Made:
     score_seconds: float | None = None
     penalty_seconds: float | None = None
     recover_seconds: float
+    steps: int
 
 
 def run(setting: Setting, job: Job, *, score_bytes: int | None, dense_file_bytes: int) -> Run:
@@ -60,7 +62,7 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None, dense_file_bytes
         PruneError: Anything else that stops a run.
     """
     with seeded(job.seed):
-        made = _from_scratch(setting, job) if job.strategy.from_scratch else _pruned(setting, job)
+        made = _way(job)(setting, job)
     model, report = made.pruned.model, made.pruned.report
     values_N = setting.measure(model)
     comparison = asdict(
@@ -93,19 +95,32 @@ def run(setting: Setting, job: Job, *, score_bytes: int | None, dense_file_bytes
         agreement=report.agreement.difference if report.agreement else None,
         kept={row.name: (row.kept, row.size) for row in report.groups if not row.frozen_because},
         folder=folder,
+        steps=made.steps,
     )
+
+
+def _way(job: Job) -> Callable[[Setting, Job], _Made]:
+    if job.strategy.from_scratch:
+        return _from_scratch
+    return _pruned if job.strategy.during is None else _during
+
+
+def _during(setting: Setting, job: Job) -> _Made:
+    """Prune the dense model while it trains, over the epochs that others recover in."""
+    pruned, history = pruned_during(setting, job)
+    return _Made(pruned=pruned, recover_seconds=history.seconds, steps=history.steps)
 
 
 def _pruned(setting: Setting, job: Job) -> _Made:
     """Cut the dense model, after a training under a penalty where the strategy has one; recover."""
-    start, penalty_seconds, trained = setting.dense, None, 0
+    start, first, trained = setting.dense, None, 0
     if job.strategy.penalty is not None:
-        start, penalty_seconds = penalised(setting, job, job.strategy.penalty)
+        start, first = penalised(setting, job, job.strategy.penalty)
         trained = setting.epochs["penalty"]
     pruned = _cut(setting, job, start)
     seconds = pruned.report.seconds
     accuracy_cut = setting.accuracy(pruned.model)
-    accuracy_batch_norm, recover_seconds = _recovered(
+    accuracy_batch_norm, recover_seconds, steps = _recovered(
         setting, job, pruned, _steps(setting, job),
         trained=trained, epochs=setting.recipe.epochs - trained,
     )  # fmt: skip
@@ -114,8 +129,9 @@ def _pruned(setting: Setting, job: Job) -> _Made:
         accuracy_cut=accuracy_cut,
         accuracy_batch_norm=accuracy_batch_norm,
         score_seconds=seconds["score"] + seconds["choose"] + seconds.get("solve", 0),
-        penalty_seconds=penalty_seconds,
+        penalty_seconds=first.seconds if first else None,
         recover_seconds=recover_seconds,
+        steps=steps + (first.steps if first else 0),
     )
 
 
@@ -153,10 +169,10 @@ def _from_scratch(setting: Setting, job: Job) -> _Made:
         recipe=replace(setting.recipe, epochs=trained),
         seed=job.seed,
     )
-    _, seconds = _recovered(
+    _, seconds, steps = _recovered(
         setting, job, pruned, _training(setting), trained=trained, epochs=setting.recipe.epochs
     )
-    return _Made(pruned=pruned, recover_seconds=first.seconds + seconds)
+    return _Made(pruned=pruned, recover_seconds=first.seconds + seconds, steps=first.steps + steps)
 
 
 def _steps(setting: Setting, job: Job) -> list[Recovery]:
@@ -178,15 +194,16 @@ def _recovered(
     *,
     trained: int,
     epochs: int,
-) -> tuple[float | None, float]:
+) -> tuple[float | None, float, int]:
     """Recover a model that was cut; of this run's data `trained` epochs were read before.
 
     The steps that train and have no recipe of their own share the epochs.
 
     Returns:
-        The accuracy after batch norms were measured, None where none were; and the seconds.
+        The accuracy after batch norms were measured, None where none were; the seconds; and the
+        steps of training.
     """
-    accuracy, seconds = None, 0.0
+    accuracy, seconds, taken = None, 0.0, 0
     sharing = sum(shares_epochs(step) for step in steps)
     for step in steps:
         data: Seeded | Calibration = setting.calibration(job.seed)
@@ -199,6 +216,7 @@ def _recovered(
             trained += recipe.epochs
         (done,) = recover(pruned, [step], data=data, loss=setting.loss, seed=job.seed)
         seconds += done.seconds
+        taken += done.changed if isinstance(step, Training) else 0
         if isinstance(step, BatchNorm) and done.changed:
             accuracy = setting.accuracy(pruned.model)
-    return accuracy, seconds
+    return accuracy, seconds, taken

@@ -20,6 +20,7 @@ from prunus.study.reading import Calibration, Seeded
 from prunus.study.records import Failure, Run
 from prunus.study.strategy import Strategy
 from prunus.train import Recipe
+from prunus.train.loop import batches_in
 from prunus.verify import measure
 from prunus.verify.accuracy import Metric
 from prunus.verify.comparison import name_of
@@ -118,6 +119,11 @@ class Setting:
             "penalty": recovery // 2,
             "scratch": self.dense_epochs + recovery,
         }
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of the optimizer that every pruned model gets in all."""
+        return self.recipe.epochs * batches_in(self.train)
 
     def calibration(self, seed: int) -> Calibration:
         """Return what criteria and batch norms read."""

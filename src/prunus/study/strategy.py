@@ -14,7 +14,8 @@ from prunus.errors import StudyError, unknown_name
 from prunus.planner import scorer_of
 from prunus.recover import Recovery, Training
 from prunus.recover import get as recovery
-from prunus.schedules import Schedule
+from prunus.schedules import Schedule, scaled
+from prunus.schedules.scaled import names as schedule_names
 from prunus.solvers import Solver
 from prunus.train.penalties import L1, L2, PENALTIES, GroupLasso, Penalty, Slimming
 
@@ -33,6 +34,11 @@ class Strategy:
         allocation: A name or an object that says how many units each group keeps.
         schedule: In which rounds units are scored anew before the cut, without training in
             between; all at once where None.
+        during: A schedule that goes over the training, in steps of the optimizer, or the name of
+            one that is as long as it: "agp", "budgeted", "lottery", "rate-rewinding", "rigl",
+            "set"; see `prunus.schedules.scaled`. The dense model is then pruned while it is
+            trained as others recover: with the same recipe, over the same epochs, all of them. A
+            schedule that goes back goes back to the trained dense model, at most so many steps on.
         penalty: What drives units towards zero before the cut. Its strength is where the steering
             starts; the budget decides where it ends.
         recovery: The steps after the cut, names or steps of `prunus.recover`; where None, batch
@@ -46,7 +52,7 @@ class Strategy:
         BudgetError: There is no such allocation.
         PlanError: There is no such granularity.
         StudyError: A part prints as another text in each run of Python, so that a study could not
-            go on; or the schedule cannot do without training.
+            go on; the schedule cannot do without training; or parts do not go together.
 
     Example:
         >>> Strategy(name="group lasso", penalty=GroupLasso()).needs
@@ -60,6 +66,7 @@ class Strategy:
     granularity: str = "channel"
     allocation: str | Allocator = "uniform"
     schedule: Schedule | None = None
+    during: str | Schedule | None = None
     penalty: Penalty | None = None
     recovery: tuple[str | Recovery, ...] | None = None
     from_scratch: bool = False
@@ -69,7 +76,8 @@ class Strategy:
         allocate.get(self.allocation)
         units.spelled(self.granularity)
         steps = [recovery(step) for step in self.recovery or ()]
-        for part in (self.criterion, self.allocation, self.schedule, self.penalty, *steps):
+        around = (self.schedule, self.during, self.penalty, *steps)
+        for part in (self.criterion, self.allocation, *around):
             _check_lasting(self.name, part)
         if self.from_scratch and self.recovery is not None:
             raise StudyError(
@@ -78,11 +86,36 @@ class Strategy:
                 "recover",
                 hint="leave recovery or from_scratch out",
             )
-        if self.schedule is not None and self.schedule.single_weights:
+        if self.schedule is not None and self.schedule.trains:
             raise StudyError(
-                f"strategy '{self.name}' cannot use {self.schedule!r}",
-                why="it exchanges weights while they are trained, and a study cuts trained models",
-                hint="prunus.Pruner(model, example_inputs, schedule=...) in a training loop",
+                f"strategy '{self.name}' cannot use {self.schedule!r} before the cut",
+                why="it sets rates, goes back or exchanges weights while they are trained",
+                hint=f"Strategy(during={self.schedule!r})",
+            )
+        if self.during is not None:
+            self._check_during(self.during)
+
+    def _check_during(self, during: str | Schedule) -> None:
+        """Raise where a strategy cannot prune while it trains."""
+        known = scaled(during, steps=1000) if isinstance(during, str) else during
+        others = ("schedule", "penalty", "recovery")
+        given = [name for name in others if getattr(self, name) is not None]
+        given += ["from_scratch"] * self.from_scratch
+        solver = scorer_of(self.criterion)[1]
+        because = ""
+        if given:
+            because = f"it has {given[0]} too, and pruning while it trains takes all epochs"
+        elif solver is not None:
+            because = f"{solver!r} solves the weights of a trained model at once"
+        elif units.straightens(self.granularity):
+            because = "the lines in place of activation functions are fitted to weights that stay"
+        elif known.single_weights and self.granularity != "weight":
+            because = "it exchanges single weights, which are units at granularity 'weight' alone"
+        if because:
+            raise StudyError(
+                f"strategy '{self.name}' cannot use during={during!r}",
+                why=because,
+                hint="leave one of the two out",
             )
 
     @property
@@ -96,7 +129,7 @@ class Strategy:
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs to choose, beside the weights: "data", "labels", "training"."""
-        if self.penalty is not None or self.from_scratch:
+        if self.penalty is not None or self.from_scratch or self.during is not None:
             return ("data", "labels", "training")
         criterion, solver = scorer_of(self.criterion)
         if solver is not None:
@@ -186,6 +219,12 @@ def _penalised(name: str, usual: Strategy) -> list[Strategy]:
     return [replace(usual, name=name, penalty=PENALTIES[name]())]
 
 
+def _during(name: str, usual: Strategy) -> list[Strategy]:
+    """Return the strategy of a schedule; none where it exchanges weights that are no units."""
+    exchanges = scaled(name, steps=1000).single_weights and usual.granularity != "weight"
+    return [] if exchanges else [replace(usual, name=name, during=name)]
+
+
 def scratch(granularity: str) -> Strategy:
     """Return the control that forgets the weights: what pruning has to beat."""
     return Strategy(
@@ -201,9 +240,9 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
     """Return the strategies of a study at one granularity, the two controls included.
 
     Args:
-        given: Strategies, or names of those that are shipped, of criteria, of solvers and of
-            penalties; all that are shipped where None. Strategies of another granularity are left
-            out.
+        given: Strategies, or names of those that are shipped, of criteria, of solvers, of
+            penalties and of schedules that go over a training; all that are shipped where None.
+            Strategies of another granularity are left out.
         granularity: The granularity.
 
     Raises:
@@ -211,7 +250,7 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
     """
     shipped = {strategy.name: strategy for strategy in strategies(granularity)}
     named = {strategy.name for strategy in _SHIPPED}
-    known = named | {*criteria.names(), *solvers.names(), *PENALTIES}
+    known = named | {*criteria.names(), *solvers.names(), *PENALTIES, *schedule_names()}
     picked = []
     for one in shipped.values() if given is None else given:
         if isinstance(one, Strategy):
@@ -222,6 +261,8 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
             raise unknown_name("strategy", one, known, StudyError)
         elif one in (*criteria.names(), *solvers.names()):
             picked.append(replace(shipped["random"], name=one, criterion=one))
+        elif one in schedule_names():
+            picked += _during(one, replace(shipped["random"], criterion="magnitude"))
         elif one not in named:
             picked += _penalised(one, replace(shipped["random"], criterion="magnitude"))
     if not any(strategy.kind == "control" and not _shuffles(strategy) for strategy in picked):

@@ -56,6 +56,10 @@ class Hook:
     def start(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Before the first step: here masks attach themselves to the optimizer."""
 
+    def rate(self, step: int) -> float | None:
+        """Return the learning rate of a step that is due, counted from 0; None for the recipe's."""
+        return None
+
     def after_step(self, step: Step) -> None:
         """After each step of the optimizer."""
 

@@ -82,7 +82,7 @@ def fit(
     check_kind("recipe", recipe, Recipe, TrainError, hint="recipe=prunus.Recipe(epochs=10)")
     check_loss_function(loss, TrainError)
     check_data(data)
-    steps = recipe.epochs * _count(data)
+    steps = recipe.epochs * batches_in(data)
     objective = _objective(model, loss, recipe, teacher)
     optimizer = make_optimizer(model, recipe)
     training = _Training(model, objective, optimizer, recipe, tuple(hooks), steps)
@@ -125,7 +125,9 @@ class _Training:
 
     def step(self, inputs: Inputs, targets: Any, epoch: int) -> Step:
         """Take one step of the optimizer, unless the loss or a gradient forbids it."""
-        lr = learning_rate(self.recipe, step=self.steps_taken, steps=self.steps)
+        given = (hook.rate(self.steps_taken) for hook in self.hooks)
+        planned = learning_rate(self.recipe, step=self.steps_taken, steps=self.steps)
+        lr = next((rate for rate in given if rate is not None), planned)
         at = f"at epoch {epoch + 1}, step {self.steps_taken + 1} of {self.steps}"
         self.optimizer.zero_grad()
         loss = self.objective(inputs, targets)
@@ -195,7 +197,7 @@ def _diverged(what: str, *, at: str, lr: float) -> TrainError:
     )
 
 
-def _count(data: Iterable[Any]) -> int:
+def batches_in(data: Iterable[Any]) -> int:
     """Return how many batches `data` yield, by reading them where they do not say."""
     if isinstance(data, Iterator):
         raise DataError(

@@ -84,9 +84,12 @@ def _cost(cells: Sequence[Cell]) -> str:
     if penalty is not None:
         parts.append(f"{seconds(penalty.mean)} of training under the penalty")
     if recover is not None:
-        parts.append(f"{seconds(recover.mean)} {'of training' if scratch else 'to recover'}")
+        whole = scratch or ("training" in cells[0].needs and penalty is None)
+        parts.append(f"{seconds(recover.mean)} {'of training' if whole else 'to recover'}")
     unknown = " What scoring costs was not measured." if score is None and not scratch else ""
-    return f"One model takes {listing(parts)}.{unknown}"
+    steps = estimate(run.steps for run in runs)
+    counted = f" It is trained for {steps.mean:,.0f} steps in all." if steps is not None else ""
+    return f"One model takes {listing(parts)}.{counted}{unknown}"
 
 
 # -- findings -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from torch import nn
 from prunus import Budget, Strategy, allocate, criteria, solvers, units
 from prunus.demo import Setup, demo, setup_of
 from prunus.errors import PruneError
-from prunus.planner import Planner
+from prunus.planner import Planner, default_allocation
 from prunus.schedules import Iterative
 from prunus.study import Study
 from prunus.study.strategy import strategies
@@ -46,8 +46,6 @@ SETUPS = {
 }
 # What costs too much time there: of allocations only what layerwise scores are compared with.
 BRIEF = {"fashion-mnist"}
-# Scores that say nothing between layers: every layer loses the same share, as in their papers.
-LOCAL = {"ria", "wanda"}
 # Slimming drives scales to zero, so scales are what is chosen by.
 CHOSEN_BY = {"slimming": "batch_norm_scale"}
 # Penalties of whole units: of single weights the one is L1, and the others need units or norms.
@@ -60,8 +58,8 @@ def every(granularity: str) -> Iterator[Strategy]:
     base = Strategy(name="base", granularity=granularity, allocation=default)
     zeroes = units.zeroes(granularity)
     for name in criteria.names():
-        allocation = "uniform" if name in LOCAL else default
-        yield replace(base, name=name, criterion=name, allocation=allocation)
+        own = default_allocation(granularity, name)
+        yield replace(base, name=name, criterion=name, allocation=own)
     for name in solvers.names() if zeroes else ():
         yield replace(base, name=name, criterion=name, allocation="uniform")
     shipped = {strategy.name: strategy for strategy in strategies(granularity)}

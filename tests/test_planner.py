@@ -5,7 +5,9 @@ import torch
 from models import Net, linear
 from torch import nn
 
+import prunus
 from prunus import Budget, networks
+from prunus.criteria import RIA, Shuffled
 from prunus.errors import BudgetError, CriterionError, PlanError, TraceError
 from prunus.planner import Planner
 
@@ -140,3 +142,33 @@ def test_scores_are_those_of_the_weights_as_they_are_now():
     model[0].weight.data *= 2
 
     assert (found.scores()["0"] > first).all()
+
+
+@pytest.mark.parametrize(
+    ("criterion", "granularity"),
+    [
+        ("wanda", "weight"), ("ria", "weight"), ("sparsegpt", "weight"),
+        (Shuffled(of=RIA()), "weight"), ("wanda", "4x1"), ("ria", "4x1"),
+    ],
+)  # fmt: skip
+def test_what_papers_prune_layer_by_layer_takes_the_same_share_of_each(criterion, granularity):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4))
+    with torch.no_grad():
+        model[2].weight.mul_(10)
+    rows = torch.randn(64, 8)
+    pruned = prunus.prune(
+        model, rows, budget=prunus.Budget(units=0.5), criterion=criterion, granularity=granularity,
+        data=[rows],
+    )  # fmt: skip
+    assert {kept.count / kept.size for kept in pruned.plan.kept.values()} == {0.5}
+    assert "Uniform" in pruned.plan.provenance["allocation"]
+
+
+def test_wanda_takes_the_same_share_of_every_output_and_a_named_allocation_holds():
+    model, rows = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4)), torch.randn(64, 8)
+    settings = {"budget": prunus.Budget(units=0.5), "granularity": "weight", "data": [rows]}
+    pruned = prunus.prune(model, rows, criterion="wanda", **settings)
+    kept = [(layer.weight != 0).sum(1).tolist() for layer in pruned.model[::2]]
+    assert kept == [[4] * 6, [3] * 4]
+    pruned = prunus.prune(model, rows, criterion="ria", allocation="global", **settings)
+    assert len({kept.count / kept.size for kept in pruned.plan.kept.values()}) == 2

@@ -110,7 +110,8 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
             makes activation functions straight lines, and one layer of those between which
             nothing is left; "activation_channel" makes lines of single channels of them.
         allocation: A name or an object that says how many units each group keeps; "uniform" for
-            channels and "global" for weights unless given.
+            channels and "global" for weights unless given; "uniform" for solvers and for criteria
+            whose papers prune layer by layer, "wanda" and "ria".
         schedule: In which rounds to score anew, without training in between, such as
             `prunus.schedules.Iterative(rounds=10)`; all at once unless given. For one that trains
             see `prunus.Pruner`.

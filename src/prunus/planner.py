@@ -102,7 +102,7 @@ class Planner:
             check_meaning(budget, granularity)
         chosen, solver = scorer_of(criterion or default_criterion(granularity))
         if allocation is None:
-            allocation = default(granularity) if solver is None else "uniform"
+            allocation = default_allocation(granularity, solver or chosen)
         allocator = get(allocation)
         _check_shares(allocator, granularity)
         if solver is not None:
@@ -356,6 +356,20 @@ def default_criterion(granularity: str) -> str:
     if units.straightens(granularity):
         return "linear_damage"
     return "block_influence" if granularity == "layer" else "magnitude"
+
+
+def default_allocation(granularity: str, criterion: str | Criterion | Solver) -> str:
+    """Return the allocation where the user names none: that of the granularity.
+
+    Solvers and criteria whose papers prune layer by layer take the same share of each.
+
+    Example:
+        >>> default_allocation("weight", "magnitude"), default_allocation("weight", "ria")
+        ('global', 'uniform')
+    """
+    chosen, solver = scorer_of(criterion)
+    alike = solver is not None or chosen.by_layer
+    return "uniform" if alike else default(granularity)
 
 
 def scorer_of(criterion: str | Criterion | Solver) -> tuple[Criterion, Solver | None]:

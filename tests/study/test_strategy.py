@@ -167,3 +167,9 @@ def test_a_part_that_prints_an_address_is_refused() -> None:
     with pytest.raises(StudyError, match=r"strategy 'mine' cannot be told .*lambda") as caught:
         Strategy(name="mine", criterion=Custom(lambda x: x))
     assert "make Custom a frozen dataclass" in caught.value.hint
+
+
+def test_criteria_by_name_have_in_a_study_the_allocation_that_prune_gives_them() -> None:
+    names = ["magnitude", "ria", "sparsegpt", "fisher"]
+    allocations = {one.name: one.allocation for one in chosen(names, "weight")}
+    assert [allocations[name] for name in names] == ["global", "uniform", "uniform", "global"]

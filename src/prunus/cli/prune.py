@@ -64,7 +64,7 @@ def prune(  # noqa: PLR0913 - what can be typed
         typer.Option(
             metavar="NAME",
             help="How the budget is shared out: global, uniform, unif_plus, erk, lamp, isomorphic, "
-            "sensitivity or knapsack; by granularity unless given.",
+            "sensitivity or knapsack; by granularity and criterion unless given.",
         ),
     ] = None,
     include: Include = None,

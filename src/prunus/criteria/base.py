@@ -43,6 +43,15 @@ class Criterion(ABC):
     def score(self, group: GroupTensors) -> Tensor:
         """Return one score per unit, (U,), in a new tensor. Must not write to those of `group`."""
 
+    @property
+    def by_layer(self) -> bool:
+        """Whether scores compare within a group alone, so that each is to lose the same share.
+
+        Then the allocation is "uniform" where the user names none. False but where single weights
+        or blocks are what a criterion was made for and its paper prunes layer by layer.
+        """
+        return False
+
     def __repr__(self) -> str:
         """Show the settings, also of a criterion that is no dataclass: studies know it by this."""
         settings = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())

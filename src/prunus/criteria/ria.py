@@ -27,8 +27,8 @@ class RIA(Criterion):
 
     Reads: `weight_UF`, `input_square_UF`, `input_UF` and `output_UF`, (U, F).
 
-    Returns: float32, (U,), >= 0, in units of an input to the power a. Compare within a layer:
-        allocation="uniform".
+    Returns: float32, (U,), >= 0, in units of an input to the power a. They compare within a layer,
+        so that the allocation is "uniform" where none is named.
 
     Cost: One forward pass over the data; no labels. 8 bytes per input of each layer; about 50
         bytes per weight of the largest group while it is scored.
@@ -58,6 +58,7 @@ class RIA(Criterion):
     a: float = 0.5
 
     needs = frozenset({WEIGHT, INPUT_SQUARE, INPUT, OUTPUT})
+    by_layer = True
 
     def __post_init__(self) -> None:
         if not self.a >= 0:

@@ -62,6 +62,10 @@ class Shuffled(Criterion):
     def needs(self) -> frozenset[Signal]:
         return self.of.needs
 
+    @property
+    def by_layer(self) -> bool:
+        return self.of.by_layer
+
     def score(self, group: GroupTensors) -> Tensor:
         generator = np.random.default_rng([self.seed, *group.name.encode()])
         score_U = self.of(group)

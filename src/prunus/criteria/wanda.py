@@ -18,9 +18,9 @@ class Wanda(Criterion):
     m = |w| * sqrt(mean of x ** 2), x what the weight is multiplied with: an input of a linear
     layer, a channel at a kernel position of a convolution. Where every weight is a unit,
     score[u] is the share of the weights of the same output (row of the matrix, filter) that have
-    no larger m: with allocation="uniform" or "global" every output loses the same share of its
-    weights, as in the paper. For channels, score[u] is the sum of m over the weights that read
-    the unit (also known as Wanda-sp); where none reads it, over all that it owns.
+    no larger m: with allocation="uniform", which it is where none is named, every output loses the
+    same share of its weights, as in the paper. For channels, score[u] is the sum of m over the
+    weights that read the unit (also known as Wanda-sp); where none reads it, over all that it owns.
 
     Args:
         rows: Compare the weights of an output with each other (True), or let score[u] be m itself
@@ -53,6 +53,8 @@ class Wanda(Criterion):
     """
 
     rows: bool = True
+
+    by_layer = True
 
     @property
     def needs(self) -> frozenset[Signal]:

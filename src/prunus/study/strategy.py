@@ -11,7 +11,7 @@ from prunus.criteria import Criterion
 from prunus.criteria.random import Random
 from prunus.criteria.shuffled import Shuffled
 from prunus.errors import StudyError, unknown_name
-from prunus.planner import scorer_of
+from prunus.planner import default_allocation, scorer_of
 from prunus.recover import Recovery, Training
 from prunus.recover import get as recovery
 from prunus.schedules import Schedule, scaled
@@ -245,6 +245,8 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
             Strategies of another granularity are left out.
         granularity: The granularity.
 
+    A criterion or solver by name has the allocation that `prune` gives it; the others share one.
+
     Raises:
         StudyError: A name is unknown, or two strategies have the same.
     """
@@ -260,7 +262,8 @@ def chosen(given: Sequence[str | Strategy] | None, granularity: str) -> tuple[St
         elif one not in known:
             raise unknown_name("strategy", one, known, StudyError)
         elif one in (*criteria.names(), *solvers.names()):
-            picked.append(replace(shipped["random"], name=one, criterion=one))
+            own = default_allocation(granularity, one)
+            picked.append(replace(shipped["random"], name=one, criterion=one, allocation=own))
         elif one in schedule_names():
             picked += _during(one, replace(shipped["random"], criterion="magnitude"))
         elif one not in named:

@@ -200,8 +200,8 @@ def _recovered(
     The steps that train and have no recipe of their own share the epochs.
 
     Returns:
-        The accuracy after batch norms were measured, None where none were; the seconds; and the
-        steps of training.
+        The accuracy after batch norms were first measured, None where none were; the seconds; and
+        the steps of training.
     """
     accuracy, seconds, taken = None, 0.0, 0
     sharing = sum(shares_epochs(step) for step in steps)
@@ -217,6 +217,6 @@ def _recovered(
         (done,) = recover(pruned, [step], data=data, loss=setting.loss, seed=job.seed)
         seconds += done.seconds
         taken += done.changed if isinstance(step, Training) else 0
-        if isinstance(step, BatchNorm) and done.changed:
+        if isinstance(step, BatchNorm) and done.changed and accuracy is None:
             accuracy = setting.accuracy(pruned.model)
     return accuracy, seconds, taken

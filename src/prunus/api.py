@@ -357,16 +357,19 @@ def _settled(
 
 
 def _outputs(model: nn.Module, batches: Sequence[Inputs], plan: Plan) -> list[list[torch.Tensor]]:
-    """Return the outputs of the result; where layers became others, it may not run."""
+    """Return the outputs of the result, which may not run though its replay did."""
     try:
         return outputs_of(model, batches)
-    except AttributeError as error:
-        if not plan.lines:
-            raise
+    except Exception as error:
         raise VerifyError(
-            f"the folded model does not run: {error}",
-            why="the code reads something of a layer that became one with another",
-            hint="exclude=... the activation functions around it",
+            f"the {'folded' if plan.lines else 'shrunk'} model does not run: "
+            f"{type(error).__name__}: {error}",
+            why="the code reads something of a layer that became one with another"
+            if plan.lines
+            else "the code reads a size or a tensor that prunus did not see",
+            hint="exclude=... the activation functions around it"
+            if plan.lines
+            else "exclude=... the layers around that line, and report the model",
         ) from error
 
 

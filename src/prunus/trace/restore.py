@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunus.errors import PruneError
+from prunus.trace.closures import lead_home
 from prunus.trace.holders import keep, reached_from
 
 _DICTS = frozenset({dict, OrderedDict})
@@ -70,7 +71,8 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
 
     Such are activations that `forward` noted, and weights that hooks compute, as in
     `torch.nn.utils.weight_norm` and `.prune`: PyTorch copies none with a history of gradients, so
-    their values are copied without it. Functions of TorchScript are shared, as Python's are.
+    their values are copied without it. Functions of TorchScript are shared; Python's functions and
+    weak references in the copy lead to the copy.
 
     Args:
         model: What to copy.
@@ -91,8 +93,9 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
     known: dict[int, Any] = {id(tensor): tensor.detach().clone() for tensor in computed}
     known |= {id(value): value for value in reached if isinstance(value, torch.jit.ScriptFunction)}
     known |= memo or {}
+    copies = dict(known)
     try:
-        result = copy.deepcopy(model, dict(known))
+        result = copy.deepcopy(model, copies)
     except Exception as error:
         raise PruneError(
             f"the model cannot be copied: {type(error).__name__}: {error}",
@@ -107,6 +110,7 @@ def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Modul
             why="a module has a __deepcopy__ of its own, which does not copy it",
             hint="let __deepcopy__ copy all tensors, or prune with in_place=True",
         )
+    lead_home(result, copies)
     return result
 
 

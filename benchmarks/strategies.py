@@ -2,7 +2,8 @@
 
 One study per data set, weights and channels, three seeds: accuracy right after the cut and after
 recovery, and what choosing costs. Criteria, penalties and solvers share the allocation that is
-the default of the granularity; the other allocations, and rounds, run with one criterion. Figures
+the default of the granularity; the other allocations, rounds, and schedules that go over the
+training in place of recovery, over the same epochs, run with one criterion. Figures
 go to benchmarks/results/strategies-DATASET.json, from where benchmarks/tables.py brings them to
 docs/strategies. What cannot score a granularity is listed there with the reason. A study that was
 killed goes on; one whose strategies have changed starts anew with --afresh.
@@ -24,7 +25,9 @@ from prunus.demo import Setup, demo, setup_of
 from prunus.errors import PruneError
 from prunus.planner import Planner, default_allocation
 from prunus.schedules import Iterative
+from prunus.schedules.scaled import names as schedules
 from prunus.study import Study
+from prunus.study.strategy import chosen as by_name
 from prunus.study.strategy import strategies
 from prunus.train import Recipe
 from prunus.train.penalties import PENALTIES
@@ -75,6 +78,9 @@ def every(granularity: str) -> Iterator[Strategy]:
             yield replace(base, name=f"magnitude, {name}", allocation=name)
     rounds = Iterative(rounds=5)
     yield replace(base, name="taylor, 5 rounds", criterion="taylor", schedule=rounds)
+    for one in by_name(schedules(), granularity):
+        if one.during is not None:
+            yield replace(one, name=f"while training, {one.name}")
 
 
 def chosen_for(dataset: str) -> Iterator[Strategy]:

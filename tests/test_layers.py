@@ -16,8 +16,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 ORDER = """
 _lazy < _version < versions < errors < text < files < extents < inputs < links < records
 < modes < data < networks < cost < trace < latency < units < explanation < picture < signals
-< criteria < allocate < masks < shrink < solvers < damage < planner < train < recover < schedules
-< verify < permute < split < save < api < pruner < study < demo < cli
+< criteria < allocate < masks < shrink < agreement < solvers < damage < planner < train < recover
+< schedules < verify < permute < split < save < api < pruner < study < demo < cli
 """
 LAYERS = re.findall(r"\w+", ORDER)
 # What is at home everywhere. Each other third party is imported in one file only.

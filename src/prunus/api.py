@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from prunus.agreement import agree, agree_in_double, example_batches, outputs_of
 from prunus.allocate import Allocator, Budget
 from prunus.cost import LatencyTable, count, measure_latencies, measure_latency
 from prunus.cost.forecast import forecast
@@ -24,7 +25,6 @@ from prunus.schedules import OneShot, Schedule, rescored
 from prunus.shrink import rebind, shrink
 from prunus.solvers import Solver
 from prunus.trace.restore import copy_of, snapshot
-from prunus.verify.agreement import agree, agree_in_double, example_batches, outputs_of
 
 _TIMED_RUNS = 15
 
@@ -396,9 +396,11 @@ def _traced(graph: Graph) -> tuple[str, ...]:
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
-    """What became of activation functions, in sentences."""
+    """What corrections were made, and what became of activation functions, in sentences."""
+    factors = [f"{each.tensor} x {each.factor(plan.counts):.3g}" for each in plan.corrections]
+    made = (f"parameters that make up for norms over fewer units: {', '.join(factors)}",)
     if not plan.lines:
-        return ()
+        return made if factors else ()
     whole = [line.module for line in plan.lines if not line.slope]
     partly = [
         f"{name} in {kept.size - kept.count} of {kept.size} channels"

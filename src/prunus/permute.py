@@ -4,12 +4,12 @@ import torch
 from torch import nn
 
 from prunus import units
+from prunus.agreement import agree, example_batches, outputs_of
 from prunus.errors import PlanError, VerifyError
 from prunus.inputs import Inputs
 from prunus.trace import trace
 from prunus.trace.restore import copy_of
 from prunus.units.permutation import index_of, orders
-from prunus.verify.agreement import agree, example_batches, outputs_of
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from prunus import criteria, solvers, units
+from prunus.agreement import compared
 from prunus.allocate import (
     Allocator,
     Budget,
@@ -30,6 +31,7 @@ from prunus.errors import (
     CriterionError,
     PlanError,
     TraceError,
+    VerifyError,
     check_kind,
     unknown_name,
 )
@@ -187,7 +189,7 @@ class Planner:
 
         The model is replayed on fake tensors with the sizes of the plan. Where an operator does
         not do what the plan predicts, the groups involved are frozen, with the reason, and the
-        plan is made again.
+        plan is made again. So it is where corrections do not make up for a cut.
 
         Raises:
             BudgetError: No plan meets the budget.
@@ -195,9 +197,21 @@ class Planner:
             TraceError: A divergence involves no group that the plan cuts.
         """
         plan = self.plan(self.kept(scores, data=data, loss=loss))
+        unfit = self._diverging(plan) or self._not_made_up_for(plan)
+        if not unfit:
+            return self._with_lines(plan, data), self.groups
+        frozen = {
+            name: replace(self.groups[name], frozen_because=because)
+            for name, because in unfit.items()
+        }
+        again = replace(self, groups={**self.groups, **frozen})
+        return again.choose(scores, data=data, loss=loss)
+
+    def _diverging(self, plan: Plan) -> dict[str, str]:
+        """Return the groups under whose cut the model does something else, and what it does."""
         divergence = self._replay(plan)
         if divergence is None:
-            return self._with_lines(plan, data), self.groups
+            return {}
         axes = self._causes(plan, divergence)
         if not axes:
             raise TraceError(
@@ -205,11 +219,26 @@ class Planner:
                 why="it does something else when sizes change, and prunus cannot tell which",
                 hint="exclude=... the layers around that line",
             )
-        frozen = {
-            name: replace(self.groups[name], frozen_because=divergence.reason) for name in axes
-        }
-        again = replace(self, groups={**self.groups, **frozen})
-        return again.choose(scores, data=data, loss=loss)
+        return dict.fromkeys(axes, divergence.reason)
+
+    def _not_made_up_for(self, plan: Plan) -> dict[str, str]:
+        """Return the groups whose corrections leave a difference that rounding does not explain.
+
+        A correction leaves out the epsilon of its norm, which may be large beside the mean. What
+        was asked for by name is cut all the same, and the difference is said.
+        """
+        corrected = [name for name in plan.kept if self.groups[name].corrected]
+        if self.granularity != "channel" or not corrected:
+            return {}
+        try:
+            compared(self.model, plan, self.inputs)
+        except VerifyError as error:
+            return {
+                name: f"removal is not exact: {self.groups[name].inexact_because[0]}, and a factor "
+                f"on a parameter does not make up for it: {error.what}"
+                for name in corrected
+            }
+        return {}
 
     def _with_lines(self, plan: Plan, data: Iterable[Any] | None) -> Plan:
         """Return the plan with a line for each activation function that goes."""

@@ -416,7 +416,7 @@ class Agreement:
     def __str__(self) -> str:
         result, other = self.names
         found, allowed = self.difference, self.tolerance
-        if not self.inexact_because:
+        if not self.inexact_because or found <= allowed:
             return f"{other} == {result}: largest difference {found:.1e}, rounding {allowed:.1e}"
         because = "; ".join(self.inexact_because)
         return (

@@ -9,12 +9,12 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from prunus.agreement import agree, example_batches, outputs_of
 from prunus.errors import TraceError, VerifyError
 from prunus.inputs import Inputs
 from prunus.modes import mode
 from prunus.trace.links import ACTIVATIONS
 from prunus.trace.restore import as_it_was, copy_of
-from prunus.verify.agreement import agree, example_batches, outputs_of
 
 # What takes the tensor first, and then what the module takes, under the same names.
 _FUNCTIONS: Mapping[Any, Callable[..., nn.Module]] = {

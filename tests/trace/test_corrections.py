@@ -7,6 +7,7 @@ from torch import nn
 
 import prunus
 from prunus import Budget, trace
+from prunus.errors import BudgetError
 
 ROWS = torch.randn(4, 6)
 
@@ -30,6 +31,14 @@ def response_norm(net, x):
     x = net.a(x)
     size = x.abs()
     return net.b(torch.addcmul(net.a.bias, net.scale, x * (size / (size.mean(-1, keepdim=True)))))
+
+
+def response_norm_and_skip(net, x):
+    """As it is written there: what is normalised is added again, and is no residual stream."""
+    x = net.a(x)[:, :, None]
+    size = x.abs()
+    y = net.scale.view(1, -1, 1) * (x * (size / (size.mean(1, keepdim=True) + 1e-6)))
+    return net.b((x + y)[:, :, 0])
 
 
 def mean_over_another(net, x):
@@ -68,6 +77,7 @@ def mean_returned(net, x):
         (root_mean_square, -0.5),
         (by_division, -0.5),
         (response_norm, -1.0),
+        (response_norm_and_skip, -1.0),
         (mean_over_another, 1.0),
     ],
 )
@@ -76,7 +86,7 @@ def test_corrected(forward, exponent):
     graph = trace(model, ROWS)
     assert graph.axes["a"].corrected
     assert [(c.tensor, c.exponent) for c in graph.corrections] == [("scale", exponent)]
-    result = prunus.prune(model, ROWS, budget=Budget(units=0.25), granularity="width")
+    result = prunus.prune(model, ROWS, budget=Budget(units=0.25))
     torch.testing.assert_close(result.model(ROWS), result.masked()(ROWS), rtol=1e-3, atol=1e-4)
 
 
@@ -91,13 +101,45 @@ def test_not_corrected(forward):
     assert graph.corrections == ()
 
 
+def trained(epsilon):
+    """A norm over 8 units whose squares are about 1e-6."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.RMSNorm(8, eps=epsilon), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        model[0].weight.mul_(1e-3), model[0].bias.mul_(1e-3)
+    return model
+
+
+def test_an_epsilon_that_matters_keeps_the_group_whole_and_says_so():
+    with pytest.raises(BudgetError, match="a factor on a parameter does not make up for it"):
+        half(trained(1e-6))
+    result = half(trained(1e-14))
+    assert result.plan.counts == {"0": 4}
+    assert str(result.report.agreement).startswith("masked == shrunk")
+    assert "make up for norms over fewer units: 1.weight x 1.41" in str(result.report)
+
+
+def test_without_a_check_too():
+    with pytest.raises(BudgetError, match="where rounding explains"):
+        prunus.prune(trained(1e-6), ROWS, budget=Budget(units=0.5), verify=False)
+
+
+def test_a_residual_stream_is_not_cut_on_the_strength_of_corrections():
+    def forward(net, x):
+        x = net.a(x)
+        return net.b(x + net.c(net.norm(x)))
+
+    model = Net(forward, layers(c=linear(8, 8), norm=nn.RMSNorm(8, eps=0.0)))
+    because = prunus.explain(model, ROWS).groups["a"].frozen_because
+    assert because.endswith("granularity='width' removes it all the same")
+
+
 def norm_net():
     model = nn.Sequential(nn.Linear(6, 8), nn.RMSNorm(8, eps=0.0), nn.Linear(8, 3))
     return model.eval()
 
 
 def half(model):
-    return prunus.prune(model, ROWS, budget=Budget(units=0.5), granularity="width")
+    return prunus.prune(model, ROWS, budget=Budget(units=0.5))
 
 
 def test_two_cuts_compose_with_their_corrections():
@@ -121,5 +163,5 @@ def test_corrections_are_saved_with_the_plan(tmp_path):
 def test_in_place_is_the_same():
     model = norm_net()
     expected = half(model).model(ROWS)
-    prunus.prune(model, ROWS, budget=Budget(units=0.5), granularity="width", in_place=True)
+    prunus.prune(model, ROWS, budget=Budget(units=0.5), in_place=True)
     torch.testing.assert_close(model(ROWS), expected)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunus.agreement import outputs_of
 from prunus.cli import libraries, user_file
 from prunus.cli.asked import Asked, Built, Shape
 from prunus.cli.datasets import Data
@@ -16,7 +17,6 @@ from prunus.cli.state import load_weights
 from prunus.errors import PruneError, unknown_name
 from prunus.inputs import Inputs, device_of, to_device
 from prunus.networks import lenet, mlp, resnet
-from prunus.verify.agreement import outputs_of
 
 RECORDED = frozenset({"net", "torchvision", "timm"})
 """Sources that a saved folder may name by itself, as they run no code of anyone's choosing."""

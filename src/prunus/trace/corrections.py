@@ -131,7 +131,8 @@ class _Followed:
             return False
         for tensor, dims in zip(step.inputs[first:], step.input_dims[first:], strict=True):
             weight = self.weights.get(id(tensor)) if tensor is not None else None
-            if weight and dims and dims.nodes[-1].find() is drift.node.find():
+            nodes = dims.nodes if dims is not None else ()
+            if weight and any(node.find() is drift.node.find() for node in nodes):
                 self._absorb(weight, drift)
                 return True
         return False

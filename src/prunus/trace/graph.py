@@ -11,7 +11,7 @@ from prunus.trace.axes import KERNEL, SPACE, Node, extent_of, leaves_of, mark_in
 from prunus.trace.call import Dims
 from prunus.trace.corrections import corrections
 from prunus.trace.mirrors import mirrored
-from prunus.trace.record import LAYOUT, Recorder, Step
+from prunus.trace.record import CONTRACTIONS, LAYOUT, Recorder, Step
 from prunus.trace.roles import roles
 from prunus.trace.sizes import Attribute
 
@@ -51,8 +51,8 @@ def build(
     weights = _in_any_layout(
         recorder.steps, {key: name for key, name in ids.items() if name in sources.parameters}
     )
-    role_of = roles(recorder.steps, weights)
     corrected = corrections(recorder.steps, weights, recorder.outputs)
+    role_of = roles(recorder.steps, weights, corrected)
     names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
     values = _Values(names, ids)
     tensors = {name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()}
@@ -211,21 +211,8 @@ def _weights(
     read = (
         weights[id(tensor)]
         for step in steps
-        if step.call.name in _CONTRACTIONS
+        if step.call.name in CONTRACTIONS
         for tensor in step.inputs
         if id(tensor) in weights
     )
     return frozenset(name for name in read if ranks.get(name, 0) > 1)  # a bias is read there too
-
-
-_CONTRACTIONS = frozenset({
-    "addmm",
-    "addmv",
-    "baddbmm",
-    "bmm",
-    "convolution",
-    "linear",
-    "mm",
-    "mv",
-    "_addmm_activation",
-})

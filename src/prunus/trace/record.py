@@ -32,6 +32,14 @@ LAYOUT = frozenset(
     }
 )  # fmt: skip
 
+# Operators that sum over a dim of two factors, one of which may be a weight.
+CONTRACTIONS = frozenset(
+    {
+        "_addmm_activation", "addmm", "addmv", "baddbmm", "bmm", "convolution", "linear", "mm",
+        "mv",
+    }
+)  # fmt: skip
+
 # Those whose first output holds values of their first input, and no others.
 _PASS_VALUES = LAYOUT | {"alias", "detach", "gather", "index", "select", "slice", "sort", "squeeze"}
 

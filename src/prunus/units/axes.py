@@ -14,12 +14,17 @@ def of_role(graph: Graph, role: str) -> Groups:
 
 
 def only_exact(groups: Groups) -> Groups:
-    """Freeze the groups whose removal is not exact."""
+    """Freeze the groups whose removal is not exact, and which no correction makes up for.
+
+    The residual stream runs through all norms of a model, whose epsilons add up: it is never cut
+    on the strength of corrections.
+    """
     return {name: _frozen_unless_exact(group) for name, group in groups.items()}
 
 
 def _frozen_unless_exact(group: Group) -> Group:
-    if group.exact or group.frozen_because is not None:
+    made_up_for = group.corrected and group.granularity != "width"
+    if group.exact or made_up_for or group.frozen_because is not None:
         return group
     because = f"removal is not exact: {group.inexact_because[0]}"
     if group.granularity != "channel":

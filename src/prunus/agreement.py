@@ -10,6 +10,7 @@ from prunus.inputs import Inputs, call, map_tensors, tensors_in
 from prunus.masks import Masked
 from prunus.modes import eager, mode, seeded
 from prunus.records import Agreement, Plan
+from prunus.shrink import shrink
 from prunus.trace.restore import as_it_was, copy_of
 
 # Largest difference, relative to the largest output, that rounding explains: a cut changes the
@@ -70,6 +71,20 @@ def agree(
                 )
     sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
     return Agreement(worst, tolerance, sizes, inexact_because, names)
+
+
+def compared(model: nn.Module, plan: Plan, inputs: Inputs) -> Agreement:
+    """Compare what `plan` makes of a copy of `model` with `model` masked.
+
+    Raises:
+        VerifyError: They differ by more than rounding explains.
+
+    Cost: a copy of what is kept, and two forward passes at each of two batch sizes.
+    """
+    batches = example_batches(model, inputs)
+    with Masked(model, plan):
+        masked = outputs_of(model, batches)
+    return agree(masked, outputs_of(shrink(model, plan), batches))
 
 
 def agree_in_double(

@@ -8,8 +8,8 @@ from models import Net, linear
 from torch import nn
 
 import prunus
+from prunus.agreement import agree, agree_in_double, example_batches, outputs_of
 from prunus.errors import VerifyError
-from prunus.verify.agreement import agree, agree_in_double, example_batches, outputs_of
 
 ONE = torch.tensor([[1.0, -2.0], [3.0, 4.0]])
 

@@ -7,7 +7,7 @@ which do little but read and write, it is measured over how much that is.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from math import prod
 from typing import Any, TypeAlias
@@ -138,8 +138,8 @@ def alone(operator: Operator, free: Collection[str]) -> Alone | None:
     kind = operator.name.removesuffix("_")
     if operator.function is None or operator.function.namespace != "aten":
         return None
-    pointwise = torch.Tag.pointwise in operator.function.tags
-    if not (pointwise or kind in _CONTRACTIONS or kind in _OTHERS) or kind in _FREE:
+    known = kind in _CONTRACTIONS or kind in _OTHERS or is_pointwise(operator.function)
+    if not known or kind in _FREE:
         return None
     values = (value for value in operator.inputs if value is not None)
     factors = factors_of(extent for value in values for extent in value.extents)
@@ -152,6 +152,17 @@ def unmeasured(operator: Operator, free: Collection[str]) -> bool:
     axes = {axis for value in values for extent in value.extents for axis in axes_of(extent)}
     kind = operator.name.removesuffix("_")
     return bool(axes & set(free)) and kind not in _FREE and alone(operator, free) is None
+
+
+@cache
+def is_pointwise(function: Any) -> bool:
+    """Return whether PyTorch itself says that an operator, or the one it does in place, is."""
+    if torch.Tag.pointwise in function.tags:
+        return True
+    name = function._schema.name.split("::")[1].removesuffix("_")
+    packet = getattr(torch.ops.aten, name, None)
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
+    return bool(overloads) and all(torch.Tag.pointwise in each.tags for each in overloads)
 
 
 def _groups(one: Alone, sizes: Sizes) -> dict[str, int]:

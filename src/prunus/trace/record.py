@@ -15,6 +15,7 @@ from torch import Tensor
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from prunus.cost.alone import is_pointwise
 from prunus.inputs import tensors_in
 from prunus.trace import rules as _rules  # noqa: F401 - fills the table of rules
 from prunus.trace.axes import Mismatch, freeze, sizes
@@ -178,18 +179,9 @@ def _rule_for(func: Any) -> Rule | None:
     if space != "aten":  # what bears the same name elsewhere may do another thing
         return RULES.get(func._schema.name)
     found = RULES.get(name) or RULES.get(name.removesuffix("_"))
-    if found is None and _is_pointwise(func, name):
+    if found is None and is_pointwise(func):
         return pointwise
     return found
-
-
-def _is_pointwise(func: Any, name: str) -> bool:
-    """Whether PyTorch itself says that the operator, or the one that it does in place, is."""
-    if torch.Tag.pointwise in func.tags:
-        return True
-    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
-    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
-    return bool(overloads) and all(torch.Tag.pointwise in each.tags for each in overloads)
 
 
 @cache

@@ -42,7 +42,6 @@ from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.signals.line_fits import best_lines
 from prunus.solvers import Goal, Solver, solvable, solve
-from prunus.text import duration
 from prunus.trace import Divergence, replay, trace
 from prunus.trace.lookalikes import lookalikes
 from prunus.trace.restore import copy_of
@@ -371,7 +370,7 @@ class Planner:
             "criterion": repr(self.solver or self.criterion),
             "allocation": repr(self.allocator),
             "granularity": self.granularity,
-            **({} if predicted is None else {"predicted_latency": duration(predicted)}),
+            **({} if predicted is None else {"predicted_latency_ms": predicted}),
         }
 
 

@@ -107,9 +107,9 @@ def measure_table(  # noqa: PLR0913 - all keywords
             name: _curve(bench, levels=levels, runs=runs, watch=watch)
             for name, bench in benches.items()
         }
+        timed_pass = whole(model, inputs)
         turns = [
-            (whole_pass(), sum(n * watch(benches[name].call({})) for name, n in numbers.items()))
-            for whole_pass in [whole(model, inputs)]
+            (timed_pass(), sum(n * watch(benches[name].call({})) for name, n in numbers.items()))
             for _ in range(_WARMUP + _WHOLE * runs)
         ]
         used = torch.get_num_threads()

@@ -86,6 +86,7 @@ class _Pruning(Hook):
             loss=setting.loss,
             include=setting.include,
             exclude=setting.exclude,
+            latency_table=setting.table_of(self._job),
         )
 
     def rate(self, step: int) -> float | None:

@@ -21,6 +21,7 @@ from collections.abc import (
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -163,9 +164,8 @@ def map_tensors(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
 
 def device_of(model: nn.Module) -> torch.device:
     """Return the device of the first parameter or buffer; the CPU for a model that has none."""
-    for tensor in (*model.parameters(), *model.buffers()):
-        return tensor.device
-    return torch.device("cpu")
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def to_device(tree: Any, device: torch.device) -> Any:

@@ -22,12 +22,14 @@ def flagged(model: nn.Module, *, training: bool) -> Iterator[None]:
     """
     flags = [(module, module.training) for module in model.modules()]
     try:
-        for module, _ in flags:
-            module.training = training
+        for module, before in flags:
+            if before != training:
+                module.training = training
         yield
     finally:
         for module, before in flags:
-            module.training = before
+            if module.training != before:
+                module.training = before
 
 
 @contextmanager

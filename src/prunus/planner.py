@@ -38,7 +38,6 @@ from prunus.errors import (
 from prunus.extents import axes_of
 from prunus.inputs import Inputs, Loss
 from prunus.records import Graph, Groups, Kept, Plan, Scores
-from prunus.shrink import sized
 from prunus.signals import collect
 from prunus.signals.line_fits import best_lines
 from prunus.solvers import Goal, Solver, solvable, solve
@@ -359,8 +358,7 @@ class Planner:
     def _replay(self, plan: Plan) -> Divergence | None:
         if not plan.tensors:
             return None
-        with sized(self.model, plan):
-            return replay(self.model, self.inputs, self.graph, plan.counts)
+        return replay(self.model, self.inputs, self.graph, plan.counts)
 
     def _provenance(self, kept: Mapping[str, Kept]) -> dict[str, Any]:
         predicted = self.predicted({name: one.count for name, one in kept.items()})

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from prunus.inputs import call, tensors_in
 from prunus.records import Graph, Plan
-from prunus.shrink import shrink, sized
+from prunus.shrink import shrink
 from prunus.trace import replay, trace
 from prunus.trace.axes import fresh, product, sizes, sum_of
 from prunus.trace.call import RULES, Call, Dims, Rule, is_composite
@@ -65,8 +65,7 @@ def check_contract(case: Case, memory_format: torch.memory_format = CONTIGUOUS) 
     batches = [inputs_of(case, size, memory_format) for size in range(len(case.sizes))]
     graph = trace(model, batches[0])
     for plan in plans(graph):
-        with sized(model, plan):
-            divergence = replay(model, batches[0], graph, plan.counts)
+        divergence = replay(model, batches[0], graph, plan.counts)
         assert divergence is None, f"replay: {divergence}"
         small, twin = shrink(model, plan), masked(model, plan)
         for inputs in batches:

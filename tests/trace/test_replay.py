@@ -104,6 +104,24 @@ def test_the_model_keeps_its_tensors_and_attributes():
     assert not hasattr(model, "last")
 
 
+@pytest.mark.parametrize("error", [None, KeyError("x")])
+def test_sizes_are_those_of_the_plan_for_a_while(error):
+    seen = []
+
+    def forward(net, x):
+        seen.append((int(net.heads), tuple(net.shape), net.a.out_features, net.b.in_features))
+        if error and len(seen) > 1:
+            raise error
+        return net.b(net.a(x).view(-1, net.heads, net.shape[0]).transpose(1, 2).flatten(1))
+
+    parts = {"a": linear(6, 12), "b": linear(12, 4), "heads": 4, "shape": (3, 9)}
+    found = tried(forward, {"a": 2, "a#2": 1}, **parts)
+
+    assert (found is None) == (error is None)
+    assert seen[1] == (2, (1, 9), 2, 2)
+    assert (parts["a"].out_features, parts["b"].in_features) == (12, 12)
+
+
 def test_tied_parameters_and_buffers_have_the_new_sizes():
     model = nn.Sequential(linear(6, 8), nn.BatchNorm1d(8), linear(8, 6), linear(6, 8), nn.ReLU())
     model[3].weight = model[0].weight

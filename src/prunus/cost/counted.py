@@ -82,7 +82,7 @@ def count(model: nn.Module, *, macs: int) -> Cost:
 def _nonzero(tensor: Tensor) -> int:
     if tensor.device.type != "cpu":
         return int(torch.count_nonzero(tensor))
-    return int(np.count_nonzero(tensor.ne(0).numpy()))  # twice as fast
+    return int(np.count_nonzero(tensor.bool().numpy()))  # several times as fast
 
 
 def _once(tensors: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -1,7 +1,6 @@
 """A plan applied by removing: smaller tensors in plain modules."""
 
-from prunus.shrink.attributes import sized
 from prunus.shrink.compose import compose
 from prunus.shrink.cut import rebind, shrink
 
-__all__ = ["compose", "rebind", "shrink", "sized"]
+__all__ = ["compose", "rebind", "shrink"]

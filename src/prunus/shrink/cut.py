@@ -11,10 +11,11 @@ from prunus.errors import PlanError
 from prunus.extents import Extent, mask_of
 from prunus.masks import Masked, check_fits
 from prunus.records import Plan
-from prunus.shrink.attributes import compute_weights, set_sizes
+from prunus.shrink.computed import compute_weights
 from prunus.shrink.lines import straighten
 from prunus.shrink.stacks import dense_names, take_out
 from prunus.trace.restore import copy_of
+from prunus.trace.sizes import set_sizes
 
 
 @torch.inference_mode(mode=False)  # the result can be trained wherever it was made
@@ -66,7 +67,7 @@ def shrink(
         memo = {id(tensor): _smaller(tensor, cut) for tensor, cut in affected.items()}
         result = copy_of(model, memo)
         _cut_what_was_copied(result, cuts, made=memo.values())
-    set_sizes(result, plan)
+    set_sizes(result, plan.attributes, plan.counts)
     _correct(result, plan)
     for recurrent in (each for each in result.modules() if isinstance(each, nn.RNNBase)):
         recurrent.flatten_parameters()  # cuDNN wants the weights side by side; else it warns

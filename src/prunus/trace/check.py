@@ -21,32 +21,33 @@ def check(model: nn.Module, inputs: Inputs) -> None:
             f"the model is a {type(model).__name__}, not a torch.nn.Module",
             hint="pass the module itself: prunus.prune(model, example_inputs, ...)",
         )
+    first: dict[type[nn.Module], str] = {}
     for name, module in model.named_modules():
-        _check_module(f"'{name}'" if name else "the model", module)
-    named = chain(model.named_parameters(), model.named_buffers())
-    for name, tensor in named:
+        first.setdefault(type(module), f"'{name}'" if name else "the model")
+    for kind, name in first.items():
+        _check_class(name, kind)
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
         _check_tensor(name, tensor)
     _check_inputs(model, inputs)
 
 
-def _check_module(name: str, module: nn.Module) -> None:
-    kind = type(module).__name__
-    if isinstance(module, torch.jit.ScriptModule):
+def _check_class(name: str, kind: type[nn.Module]) -> None:
+    if issubclass(kind, torch.jit.ScriptModule):
         raise TraceError(
-            f"{name} is TorchScript ({kind})",
+            f"{name} is TorchScript ({kind.__name__})",
             why="its Python code is gone: no size in it can follow a cut",
             hint="prune the eager model, and script or trace the result",
         )
-    wrappers = {each.__name__ for each in type(module).__mro__} & _WRAPPERS.keys()
+    wrappers = {each.__name__ for each in kind.__mro__} & _WRAPPERS.keys()
     if wrappers:
         raise TraceError(
-            f"{name} is wrapped for several devices ({kind})",
+            f"{name} is wrapped for several devices ({kind.__name__})",
             why="the wrapper holds on to the dense parameters",
             hint=_WRAPPERS[wrappers.pop()],
         )
-    if type(module).__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quant")):
+    if kind.__module__.startswith(("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quant")):
         raise TraceError(
-            f"{name} is quantised ({type(module).__module__}.{kind})",
+            f"{name} is quantised ({kind.__module__}.{kind.__name__})",
             why="its weights are packed integers, which cannot be cut",
             hint="prune the float model, and quantise the result",
         )

@@ -92,7 +92,7 @@ def reached_from(values: Iterable[Any]) -> Iterator[Any]:
     waiting = list(values)
     while waiting:
         value = waiting.pop()
-        if id(value) not in seen and type(value) not in _ATOMS:
+        if type(value) not in _ATOMS and id(value) not in seen:
             seen.add(id(value))
             yield value
             kind = _kind_of(value)
@@ -142,7 +142,9 @@ def _is_step(key: Any) -> bool:
 
 
 def _put_item(holder: dict[Any, Any], step: str, value: Any) -> Any:
-    holder[next(key for key in reversed(holder) if str(key) == step and _is_step(key))] = value
+    named = step.isidentifier()  # so it is no number
+    key = step if named else next(k for k in reversed(holder) if str(k) == step and _is_step(k))
+    holder[key] = value
     return holder
 
 

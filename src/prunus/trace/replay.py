@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from prunus.extents import axes_of, size_kept
+from prunus.extents import Extent, axes_of, size_kept
 from prunus.inputs import Inputs, map_tensors, tensors_in
 from prunus.modes import uncollected
 from prunus.records import Graph, Operator, Value
 from prunus.trace.call import is_composite, is_noted
 from prunus.trace.record import bound
 from prunus.trace.restore import as_it_was
+from prunus.trace.sizes import set_sizes
 from prunus.trace.tracer import quiet, run
 from prunus.trace.ways import WAYS, Way
 
@@ -44,7 +45,7 @@ def replay(
     """Run `model` on tensors of the predicted sizes; return where it diverges, if it does.
 
     Args:
-        model: The dense model, its size attributes set as the plan says (`shrink.sized`).
+        model: The dense model; it is left as it is.
         inputs: The example inputs of the trace.
         graph: The trace.
         counts: Axis name -> units kept.
@@ -52,7 +53,7 @@ def replay(
     A model that had to be traced on real tensors may do other things for other values; then only
     an error counts as divergence.
 
-    Cost: about that of a trace; the model's tensors are not touched.
+    Cost: about a third of that of a trace.
     """
     way = WAYS[graph.way]()
     refused = _refused(model, graph, counts)
@@ -65,8 +66,9 @@ def replay(
     stand_ins = map_tensors(way.stand_in, inputs)
     checker = _Checker(graph, counts, way)
     with ExitStack() as stack:
-        stack.enter_context(as_it_was(model))
         stack.enter_context(uncollected() if way.name != "real" else nullcontext())
+        stack.enter_context(as_it_was(model))
+        set_sizes(model, (each for each in graph.attributes if _cut(each.extent, counts)), counts)
         stack.enter_context(quiet(model, training=False))
         stack.enter_context(way.around)
         stack.enter_context(checker)
@@ -79,6 +81,10 @@ def replay(
             first_line = (str(error).splitlines() or [""])[0]
             checker.fail(f"{type(error).__name__}: {first_line[:200]}")
     return checker.found
+
+
+def _cut(extent: Extent, counts: Mapping[str, int]) -> bool:
+    return not axes_of(extent).isdisjoint(counts)
 
 
 def _resized(tensor: Tensor, value: Value, counts: Mapping[str, int], way: Way) -> Tensor:

@@ -2,8 +2,9 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from prunus.errors import PruneError
 from prunus.trace.closures import lead_home
 from prunus.trace.holders import keep, reached_from
 
-_DICTS = frozenset({dict, OrderedDict})
+_PARTS = ("_parameters", "_buffers", "_modules")
+_CLEARED = frozenset({dict, OrderedDict, set})
 
 
 @contextmanager
@@ -42,15 +44,13 @@ def as_it_was(model: nn.Module, *, buffers: bool = False) -> Iterator[None]:
 def snapshot(model: nn.Module, *, buffers: bool = False) -> Callable[[], None]:
     """Return what puts everything back as it is now: see `as_it_was`."""
     attributes = [(module, dict(vars(module))) for module in model.modules()]
-    values = [value for _, held in attributes for value in held.values()]
-    empty = [value for value in values if type(value) in _DICTS and not value]  # mostly for hooks
-    reached = list(reached_from(value for value in values if type(value) not in _DICTS or value))
-    refills = [refill for holder in reached if (refill := keep(holder)) is not None]
-    own = {id(tensor) for module, _ in attributes for tensor in module._parameters.values()}
-    if not buffers:
-        own |= {id(tensor) for module, _ in attributes for tensor in module._buffers.values()}
-    kept = [value for value in reached if isinstance(value, Tensor) and id(value) not in own]
-    tensors = [(tensor, tensor.detach().clone()) for tensor in kept]
+    parts = [held[name] for _, held in attributes for name in _PARTS]
+    values = [value for _, held in attributes for name, value in held.items() if name not in _PARTS]
+    empty = [value for value in values if type(value) in _CLEARED and not value]  # mostly for hooks
+    reached = list(reached_from(v for v in values if type(v) not in _CLEARED or v))
+    refills = [refill for holder in (*parts, *reached) if (refill := keep(holder)) is not None]
+    plain = [value for value in reached if isinstance(value, Tensor)]
+    tensors = [(tensor, tensor.detach().clone()) for tensor in _kept(model, plain, buffers=buffers)]
 
     def put_back() -> None:
         for module, held in attributes:
@@ -64,6 +64,15 @@ def snapshot(model: nn.Module, *, buffers: bool = False) -> Callable[[], None]:
             _restore(tensor, value)
 
     return put_back
+
+
+def _kept(model: nn.Module, plain: Sequence[Tensor], *, buffers: bool) -> Iterator[Tensor]:
+    """Yield the tensors whose values are kept: buffers only where asked, and no parameters."""
+    if plain:
+        of_model = {id(tensor) for tensor in chain(model.parameters(), model.buffers())}
+        yield from (tensor for tensor in plain if id(tensor) not in of_model)
+    if buffers:
+        yield from model.buffers()
 
 
 def copy_of(model: nn.Module, memo: Mapping[int, Any] | None = None) -> nn.Module:

@@ -15,8 +15,10 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from prunus.extents import size_kept
+from prunus.records import SizeAttribute
 from prunus.trace.axes import Mismatch, Node, cut, freeze, leaves_of, mark_inexact, split, unify
-from prunus.trace.holders import parts_of, put
+from prunus.trace.holders import parts_of, put, set_attribute
 from prunus.trace.location import user_line
 from prunus.trace.restore import as_it_was
 
@@ -207,6 +209,15 @@ class _Tagger:
                 other = self.tag(item, module, *above, step)
                 holder = holder if other is item else put(holder, step, other)
         return holder
+
+
+def set_sizes(
+    model: nn.Module, attributes: Iterable[SizeAttribute], counts: Mapping[str, int]
+) -> None:
+    """Set every attribute to what it is when `counts[axis]` units of each named axis are kept."""
+    modules = dict(model.named_modules())
+    for each in attributes:
+        set_attribute(modules[each.module], each.attribute, size_kept(each.extent, counts))
 
 
 # -- binding ----------------------------------------------------------------------------------

@@ -17,10 +17,55 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+
+
+class Places(NamedTuple):
+    """Where the units of an axis lie in a dim: at first + unit * step, and on a grid from there on.
+
+    Attributes:
+        first: The first position of the first unit.
+        units: Their number, and the step from one to the next.
+        grid: Of what one unit owns, the same, outermost first; empty for one position.
+    """
+
+    first: int
+    units: tuple[int, int]
+    grid: tuple[tuple[int, int], ...] = ()
+
+    def behind(self, before: int) -> "Places":
+        """Return the places where `before` positions come in front."""
+        return Places(self.first + before, self.units, self.grid)
+
+    def inside(self, outer: tuple[int, int], inner: int) -> "Places":
+        """Return the places where each position becomes `inner`, and all is repeated `outer`."""
+        number, step = self.units
+        steps = [(count, each * inner) for count, each in self.grid]
+        grid = tuple(each for each in (outer, *steps, (inner, 1)) if each[0] > 1)
+        return Places(self.first * inner, (number, step * inner), grid)
+
+    def between(self, start: int, stop: int) -> "Places":
+        """Return the places of the units start:stop."""
+        _, step = self.units
+        return Places(self.first + start * step, (stop - start, step), self.grid)
+
+    @property
+    def span(self) -> int:
+        """Number of positions from the first to the last, others' in between included."""
+        return 1 + sum((count - 1) * step for count, step in (self.units, *self.grid))
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return what each unit owns, (U, K), of a vector of one value per position of the span."""
+        counts, steps = zip(self.units, *self.grid, strict=True)
+        return values.as_strided(counts, steps).reshape(self.units[0], -1)
+
+    @property
+    def index_UK(self) -> Tensor:
+        """Unit u owns the K positions index_UK[u], ascending; int64 (U, K)."""
+        return self.of(torch.arange(self.first, self.first + self.span))
 
 
 @dataclass(frozen=True)
@@ -29,6 +74,16 @@ class Leaf:
 
     size: int
     axis: str | None = None
+
+    @cached_property
+    def axes(self) -> frozenset[str]:
+        """Its axis."""
+        return frozenset() if self.axis is None else frozenset((self.axis,))
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[Places, ...]]:
+        """Where the units of its axis lie."""
+        return {} if self.axis is None else {self.axis: (Places(0, (self.size, 1)),)}
 
 
 @dataclass(frozen=True)
@@ -42,6 +97,24 @@ class Product:
         """Number of positions."""
         return prod(part.size for part in self.parts)
 
+    @cached_property
+    def axes(self) -> frozenset[str]:
+        """The names of the axes in it."""
+        return frozenset().union(*(part.axes for part in self.parts))
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[Places, ...]]:
+        """Where the units of each axis lie, once for each time that it occurs."""
+        found: dict[str, tuple[Places, ...]] = {}
+        outer, inner = 1, self.size
+        for part in self.parts:
+            repeated, inner = (outer, inner), inner // part.size
+            for axis, places in part.places.items():
+                moved = tuple(each.inside(repeated, inner) for each in places)
+                found[axis] = found.get(axis, ()) + moved
+            outer *= part.size
+        return found
+
 
 @dataclass(frozen=True)
 class Sum:
@@ -53,6 +126,22 @@ class Sum:
     def size(self) -> int:
         """Number of positions."""
         return sum(part.size for part in self.parts)
+
+    @cached_property
+    def axes(self) -> frozenset[str]:
+        """The names of the axes in it."""
+        return frozenset().union(*(part.axes for part in self.parts))
+
+    @cached_property
+    def places(self) -> Mapping[str, tuple[Places, ...]]:
+        """Where the units of each axis lie, once for each time that it occurs."""
+        found: dict[str, tuple[Places, ...]] = {}
+        before = 0
+        for part in self.parts:
+            for axis, places in part.places.items():
+                found[axis] = found.get(axis, ()) + tuple(each.behind(before) for each in places)
+            before += part.size
+        return found
 
 
 Extent: TypeAlias = Leaf | Product | Sum
@@ -78,7 +167,7 @@ def factors_of(extents: Iterable[Extent]) -> Iterator[Extent]:
 
 def axes_of(extent: Extent) -> frozenset[str]:
     """Return the names of the axes that `extent` is made of."""
-    return frozenset(leaf.axis for leaf in leaves(extent) if leaf.axis is not None)
+    return extent.axes
 
 
 def size_kept(extent: Extent, count: Mapping[str, int]) -> int:
@@ -123,21 +212,7 @@ def positions_of(extent: Extent, axis: str) -> list[Tensor]:
         >>> positions_of(Sum((Leaf(2), Product((Leaf(2, "c"), Leaf(2))))), "c")[0].tolist()
         [[2, 3], [4, 5]]
     """
-    if isinstance(extent, Leaf):
-        return [torch.arange(extent.size)[:, None]] if extent.axis == axis else []
-    found = []
-    before = 0 if isinstance(extent, Sum) else 1
-    for part in extent.parts:
-        for part_UK in positions_of(part, axis):
-            if isinstance(extent, Sum):
-                found.append(part_UK + before)
-            else:
-                inner = extent.size // (before * part.size)
-                outer_BKI = torch.arange(before)[:, None, None] * (part.size * inner)
-                inside_UBKI = part_UK[:, None, :, None] * inner + torch.arange(inner)
-                found.append((outer_BKI + inside_UBKI).flatten(1))
-        before = before + part.size if isinstance(extent, Sum) else before * part.size
-    return found
+    return [places.index_UK for places in extent.places.get(axis, ())]
 
 
 def show(extent: Extent) -> str:

@@ -303,7 +303,7 @@ class Planner:
     def _causes(self, plan: Plan, divergence: Divergence) -> frozenset[str]:
         """Return the groups to freeze: of several that meet where it diverged, often one."""
         involved = divergence.axes or plan.kept.keys()
-        alone = self._diverging_alone(plan, involved)
+        alone = self._diverging_alone(plan, involved, divergence.place)
         alike = (
             other
             for name in alone
@@ -312,10 +312,14 @@ class Planner:
         )
         return frozenset(alike) or divergence.axes
 
-    def _diverging_alone(self, plan: Plan, names: Iterable[str]) -> frozenset[str]:
-        """Return those of the groups under whose cut alone the model does something else."""
+    def _diverging_alone(
+        self, plan: Plan, names: Iterable[str], place: int | None
+    ) -> frozenset[str]:
+        """Return those of the groups under whose cut alone the model does something else there."""
         alone = {name: self.plan({name: plan.kept[name]}) for name in names}
-        return frozenset(name for name, each in alone.items() if self._replay(each) is not None)
+        return frozenset(
+            name for name, each in alone.items() if self._replay(each, place) is not None
+        )
 
     def plan(self, kept: Mapping[str, Kept]) -> Plan:
         """Return the plan that keeps these units, without a check that the model then runs."""
@@ -355,10 +359,10 @@ class Planner:
             return None
         return self.costs.latency(counts) / 1e6
 
-    def _replay(self, plan: Plan) -> Divergence | None:
+    def _replay(self, plan: Plan, until: int | None = None) -> Divergence | None:
         if not plan.tensors:
             return None
-        return replay(self.model, self.inputs, self.graph, plan.counts)
+        return replay(self.model, self.inputs, self.graph, plan.counts, until)
 
     def _provenance(self, kept: Mapping[str, Kept]) -> dict[str, Any]:
         predicted = self.predicted({name: one.count for name, one in kept.items()})

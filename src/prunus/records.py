@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunus.extents import Extent, positions_of, size_kept
+from prunus.extents import Extent, Places, size_kept
 from prunus.links import Block, Fold, Line, Link
 from prunus.text import amount, duration, share
 
@@ -219,14 +219,15 @@ class Group:
         """Whether removing units computes what zeroing them computes."""
         return not self.inexact_because
 
+    def places(self, member: Member) -> Places:
+        """Return where the units lie in the dim of a member that has an extent."""
+        assert member.extent is not None
+        return member.extent.places[self.name][member.occurrence]
+
     @cached_property
     def index_UK(self) -> tuple[Tensor, ...]:
         """Per member an int64 tensor (U, K): the positions in the member's dim that a unit owns."""
-        return tuple(
-            positions_of(member.extent, self.name)[member.occurrence]
-            for member in self.members
-            if member.extent is not None
-        )
+        return tuple(self.places(each).index_UK for each in self.members if each.extent is not None)
 
 
 Groups = Mapping[str, Group]

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from prunus.extents import Leaf, Product, Sum, mask_of, show
 from prunus.trace.axes import (
+    Extents,
     Mismatch,
     Node,
     cut,
     equal_parts,
-    extent_of,
     factors,
     freeze,
     fresh,
@@ -26,7 +26,7 @@ from prunus.trace.axes import (
 
 def written(node: Node, **leaves: Node) -> str:
     """Return a node as people write it, with names for some of its leaves."""
-    return show(extent_of(node, {leaf.find(): name for name, leaf in leaves.items()}))
+    return show(Extents({leaf.find(): name for name, leaf in leaves.items()}).of(node))
 
 
 # -- by hand ----------------------------------------------------------------------------------
@@ -191,8 +191,8 @@ def test_extents_name_leaves_and_fold_what_is_fixed():
     a, b, c = fresh(2), fresh(3), fresh(4)
     node = sum_of([product([a, b]), product([b, c])])
 
-    assert extent_of(node, {}) == Leaf(18)
-    named = extent_of(node, {a: "a"})
+    assert Extents({}).of(node) == Leaf(18)
+    named = Extents({a: "a"}).of(node)
     assert named == Sum((Product((Leaf(2, "a"), Leaf(3))), Leaf(12)))
 
 
@@ -325,7 +325,7 @@ def test_the_plain_extent_means_the_same(leaf_sizes, steps, seed):
     for node in world.nodes:
         owners = positions(node)
         expected = [all(kept[str(leaf)][unit] for leaf, unit in owner) for owner in owners]
-        assert mask_of(extent_of(node, names), kept).tolist() == expected
+        assert mask_of(Extents(names).of(node), kept).tolist() == expected
 
 
 def test_a_world_that_lies_is_found_out(monkeypatch):

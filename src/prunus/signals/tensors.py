@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from prunus.errors import CriterionError
-from prunus.extents import Leaf
+from prunus.extents import Places
 from prunus.records import Group
 from prunus.signals.signal import Signal, Values
 
@@ -200,11 +200,10 @@ def group_of(
 
 def layout_of(group: Group, position: int, start: int, stop: int) -> Callable[[Tensor], Tensor]:
     """Return how to lay out a tensor of the shape of member `position`, for units start:stop."""
-    dim = group.members[position].dim
-    if dim is None:
+    member = group.members[position]
+    if member.dim is None:
         return partial(_elements, start=start, stop=stop)
-    whole = isinstance(group.members[position].extent, Leaf) and stop - start == group.size
-    return _Slices(dim, group.index_UK[position][start:stop], whole)
+    return _Slices(member.dim, group.places(member).between(start, stop))
 
 
 @dataclass(frozen=True)
@@ -212,24 +211,29 @@ class _Slices:
     """Units own positions along `dim`, and all that lies there: rows (U, K * rest)."""
 
     dim: int
-    index_UK: Tensor
-    whole: bool  # each unit owns one position, and all are seen here, in order
+    places: Places
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        units_first = tensor.detach().movedim(self.dim, 0)
-        if not self.whole:
-            index = self.index_UK.flatten().to(tensor.device)
-            units_first = units_first.index_select(0, index)
-        return units_first.reshape(len(self.index_UK), -1).float()
+        number, _ = self.places.units
+        units_first = self._span_of(tensor).movedim(self.dim, 0)
+        if self.places.span > number:  # the units own more than one position, or others own some
+            index_UK = self.places.of(torch.arange(self.places.span, device=tensor.device))
+            units_first = units_first.index_select(0, index_UK.flatten())
+        return units_first.reshape(number, -1).float()
 
     def norm_U(self, tensor: Tensor, p: float) -> Tensor:
         """Return the norms of the rows: of each position along `dim` first."""
-        if self.whole:
-            return _norm_along(tensor.detach(), self.dim, p)
-        first, last = int(self.index_UK.min()), int(self.index_UK.max())  # others own the rest
-        owned = tensor.detach().narrow(self.dim, first, last - first + 1)
-        norm_UK = _norm_along(owned, self.dim, p)[(self.index_UK - first).to(tensor.device)]
+        number, _ = self.places.units
+        norm_D = _norm_along(self._span_of(tensor), self.dim, p)
+        if self.places.span == number:
+            return norm_D
+        norm_UK = self.places.of(norm_D)
         return norm_UK.squeeze(1) if norm_UK.shape[1] == 1 else _norm_of_rows(norm_UK, p)
+
+    def _span_of(self, tensor: Tensor) -> Tensor:
+        whole = self.places.span == tensor.shape[self.dim]
+        first, span = self.places.first, self.places.span
+        return tensor.detach() if whole else tensor.detach().narrow(self.dim, first, span)
 
 
 def _norm_along(tensor: Tensor, dim: int, p: float) -> Tensor:

@@ -2,12 +2,12 @@
 
 A `Node` is a leaf, a row-major product or a sum of nodes. Two operations do everything: `unify`
 says that two dims are the same extent, and refines either side until they match; `fresh` makes a
-new one. When the run is over, `extent_of` turns nodes into the plain trees of `prunus.extents`.
+new one. When the run is over, `Extents` turns nodes into the plain trees of `prunus.extents`.
 
 A refinement that cannot be made raises `Mismatch`; the caller freezes what is involved.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import gcd, prod
 from typing import Literal
 
@@ -123,15 +123,31 @@ def leaves_of(node: Node) -> Iterator[Node]:
         yield from leaves_of(part)
 
 
-def extent_of(node: Node, names: dict[Node, str]) -> Extent:
-    """Return `node` as a plain tree. Leaves that are not in `names` are fixed."""
-    node = node.find()
-    if node.kind == "leaf":
-        return Leaf(node.size, names.get(node))
-    parts = tuple(extent_of(part, names) for part in node.parts)
-    if all(isinstance(part, Leaf) and part.axis is None for part in parts):
-        return Leaf(node.size)
-    return Product(parts) if node.kind == "product" else Sum(parts)
+class Extents:
+    """Turns the nodes of a finished run into plain trees, each node once: dims share theirs.
+
+    Leaves that are not in `names` are fixed.
+    """
+
+    def __init__(self, names: Mapping[Node, str]) -> None:
+        self._names = names
+        self._known: dict[Node, Extent] = {}
+
+    def of(self, node: Node) -> Extent:
+        """Return the tree of `node`."""
+        node = node.find()
+        found = self._known.get(node)
+        if found is None:
+            found = self._known[node] = self._made(node)
+        return found
+
+    def _made(self, node: Node) -> Extent:
+        if node.kind == "leaf":
+            return Leaf(node.size, self._names.get(node))
+        parts = tuple(map(self.of, node.parts))
+        if not any(part.axes for part in parts):
+            return Leaf(node.size)
+        return Product(parts) if node.kind == "product" else Sum(parts)
 
 
 # -- marking ----------------------------------------------------------------------------------

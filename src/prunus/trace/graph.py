@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from prunus.records import Axis, Correction, Graph, Operator, SizeAttribute, Value
-from prunus.trace.axes import KERNEL, SPACE, Node, extent_of, leaves_of, mark_inexact
+from prunus.trace.axes import KERNEL, SPACE, Extents, Node, leaves_of, mark_inexact
 from prunus.trace.call import Dims
 from prunus.trace.corrections import corrections
 from prunus.trace.mirrors import mirrored
@@ -54,11 +54,12 @@ def build(
     corrected = corrections(recorder.steps, weights, recorder.outputs)
     role_of = roles(recorder.steps, weights, corrected)
     names = _axis_names({name: dims[name].nodes for name in output_dims}, output_dims)
-    values = _Values(names, ids)
+    extents = Extents(names)
+    values = _Values(extents, ids)
     tensors = {name: values.of(tensor, dims[name]) for name, tensor in sources.tensors.items()}
     operators = tuple(_operator(step, values) for step in steps)
     traced = [
-        SizeAttribute(attribute.module, attribute.path, extent_of(node, names))
+        SizeAttribute(attribute.module, attribute.path, extents.of(node))
         for attribute, node in bound
     ]
     return Graph(
@@ -77,7 +78,7 @@ def build(
             recorder.steps, weights, {name: len(dims[name].nodes) for name in output_dims}
         ),
         corrections=tuple(
-            Correction(weight, extent_of(node, names), exponent)
+            Correction(weight, extents.of(node), exponent)
             for weight, node, exponent in corrected.factors
         ),
     )
@@ -86,8 +87,8 @@ def build(
 class _Values:
     """Turns tensors into Values; dims that were seen before are not walked again."""
 
-    def __init__(self, names: dict[Node, str], ids: Mapping[int, str]) -> None:
-        self._names = names
+    def __init__(self, extents: Extents, ids: Mapping[int, str]) -> None:
+        self._extents = extents
         self._ids = ids
         self._known: dict[int, Value] = {}
 
@@ -96,7 +97,7 @@ class _Values:
         name = self._ids.get(id(tensor))
         key = id(dims)
         if name is not None or key not in self._known:
-            extents = tuple(extent_of(node, self._names) for node in dims.nodes)
+            extents = tuple(map(self._extents.of, dims.nodes))
             shape = tuple(node.size for node in dims.nodes)
             value = Value(shape, extents, tensor.dtype, name)
             if name is not None:

@@ -33,14 +33,20 @@ class Divergence:
     Attributes:
         axes: The axes of its tensors that the plan cuts.
         reason: What happened, with the user's line.
+        place: Of the last operator of that line, in the graph; None where the model did not run.
     """
 
     axes: frozenset[str]
     reason: str
+    place: int | None = None
 
 
 def replay(
-    model: nn.Module, inputs: Inputs, graph: Graph, counts: Mapping[str, int]
+    model: nn.Module,
+    inputs: Inputs,
+    graph: Graph,
+    counts: Mapping[str, int],
+    until: int | None = None,
 ) -> Divergence | None:
     """Run `model` on tensors of the predicted sizes; return where it diverges, if it does.
 
@@ -49,6 +55,7 @@ def replay(
         inputs: The example inputs of the trace.
         graph: The trace.
         counts: Axis name -> units kept.
+        until: Place in the graph of the last operator that is of interest; all are unless given.
 
     A model that had to be traced on real tensors may do other things for other values; then only
     an error counts as divergence.
@@ -64,7 +71,7 @@ def replay(
         name: _resized(real[name], value, counts, way) for name, value in graph.tensors.items()
     }
     stand_ins = map_tensors(way.stand_in, inputs)
-    checker = _Checker(graph, counts, way)
+    checker = _Checker(graph, counts, way, until)
     with ExitStack() as stack:
         stack.enter_context(uncollected() if way.name != "real" else nullcontext())
         stack.enter_context(as_it_was(model))
@@ -75,7 +82,7 @@ def replay(
         try:
             run(model, tensors, graph.aliases, stand_ins)
             checker.finish()
-        except _Diverged:
+        except _Enough:
             pass
         except Exception as error:  # noqa: BLE001 - it ran before: the new sizes are the cause
             first_line = (str(error).splitlines() or [""])[0]
@@ -84,7 +91,7 @@ def replay(
 
 
 def _cut(extent: Extent, counts: Mapping[str, int]) -> bool:
-    return not axes_of(extent).isdisjoint(counts)
+    return bool(axes_of(extent) & counts.keys())
 
 
 def _resized(tensor: Tensor, value: Value, counts: Mapping[str, int], way: Way) -> Tensor:
@@ -114,7 +121,7 @@ def _refused(model: nn.Module, graph: Graph, counts: Mapping[str, int]) -> Diver
     return None
 
 
-class _Diverged(Exception):
+class _Enough(Exception):
     """The run need not go on."""
 
 
@@ -133,7 +140,9 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     supports_higher_order_operators = True
 
-    def __init__(self, graph: Graph, counts: Mapping[str, int], way: Way) -> None:
+    def __init__(
+        self, graph: Graph, counts: Mapping[str, int], way: Way, until: int | None
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._operators = operators = graph.operators
         self._places = [k for k, each in enumerate(operators) if each.name not in _LAYOUT]
@@ -141,6 +150,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             name for name in counts if name in graph.axes and graph.axes[name].inexact_because
         )
         self._counts = counts
+        self._last = len(operators) if until is None else until
         self._execute = way.execute
         self._compares = way.name != "real"
         self._done = 0
@@ -166,18 +176,20 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self._compare(name, outputs)
                 self._compare_numbers(func, bound(func, args, kwargs or {}))
             self._done += 1
+            if self._due() and self._places[self._done] > self._last:
+                raise _Enough
         return result
 
     def _compare(self, name: str, outputs: tuple[Tensor, ...]) -> None:
         due = self._due()
         if due is None or due.name != name:
             self.fail(f"'{name}' runs, which did not run there before")
-            raise _Diverged
+            raise _Enough
         shapes = tuple(tuple(tensor.shape) for tensor in outputs)
         predicted = tuple(map(self._shape_of, due.outputs))
         if shapes != predicted:
             self.fail(f"makes {_list(shapes)} where the plan predicts {_list(predicted)}")
-            raise _Diverged
+            raise _Enough
 
     def _shape_of(self, value: Value) -> tuple[int, ...]:
         """Return the shape that the plan predicts; operators share their values."""
@@ -198,7 +210,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             differs = isinstance(now, kinds) and now != before == before
             if differs and self._inexact.isdisjoint(_axes(due)):
                 self.fail(f"its argument '{name}' is {now}, which was {before}")
-                raise _Diverged
+                raise _Enough
 
     def finish(self) -> None:
         """The run is over: nothing may be left to do."""
@@ -222,7 +234,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         involved = self._operators[last + 1 : due + 1] or self._operators[-1:]
         cut = frozenset(axis for each in involved for axis in _axes(each)) & self._counts.keys()
         operator = self._operators[self._places[self._done]] if self._due() else involved[-1]
-        self.found = Divergence(cut, f"{operator.name} at {operator.location}: {what}")
+        self.found = Divergence(cut, f"{operator.name} at {operator.location}: {what}", due)
 
     def _same_line(self, one: int, other: int) -> bool:
         return self._operators[one].location == self._operators[other].location

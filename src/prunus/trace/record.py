@@ -185,17 +185,15 @@ def _rule_for(func: Any) -> Rule | None:
 
 
 @cache
-def _schema(func: Any) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+def _schema(func: Any) -> tuple[tuple[str, ...], Mapping[str, Any]]:
     arguments = func._schema.arguments
-    names = tuple(argument.name for argument in arguments)
-    defaults = tuple((a.name, a.default_value) for a in arguments)
-    return names, defaults
+    return tuple(a.name for a in arguments), {a.name: a.default_value for a in arguments}
 
 
 def bound(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return all arguments of a call by their name in the schema."""
     names, defaults = _schema(func)
-    return dict(defaults) | dict(zip(names, args, strict=False)) | dict(kwargs)
+    return {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
 
 
 def _memory(tensor: Tensor) -> object:

@@ -174,7 +174,7 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if is_noted(func, outputs) and name not in _LAYOUT:
             if self._compares:
                 self._compare(name, outputs)
-                self._compare_numbers(func, bound(func, args, kwargs or {}))
+                self._compare_numbers(func, args, kwargs or {})
             self._done += 1
             if self._due() and self._places[self._done] > self._last:
                 raise _Enough
@@ -197,15 +197,15 @@ class _Checker(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._shapes[id(value)] = _shape_kept(value, self._counts)
         return self._shapes[id(value)]
 
-    def _compare_numbers(self, func: Any, arguments: Mapping[str, Any]) -> None:
+    def _compare_numbers(self, func: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
         """A number that follows a size changes what is computed: such a cut is not exact."""
         due = self._due()
         if due is None:
             return
         kinds = (int, float) if torch.Tag.pointwise in func.tags else (float,)
-        for name, before in due.arguments.items():
-            if not isinstance(before, kinds):
-                continue
+        numbers = {name: n for name, n in due.arguments.items() if isinstance(n, kinds)}
+        arguments = bound(func, args, kwargs) if numbers else {}
+        for name, before in numbers.items():
             now = arguments.get(name)
             differs = isinstance(now, kinds) and now != before == before
             if differs and self._inexact.isdisjoint(_axes(due)):

@@ -24,6 +24,7 @@ from prunus.trace.links import links, listening
 from prunus.trace.record import Recorder
 from prunus.trace.scopes import Event, holders_of, overheard, seen
 from prunus.trace.sizes import settle, tagged, tie_equals
+from prunus.trace.training import does_more_in_training
 from prunus.trace.watch import SizeWatcher
 from prunus.trace.ways import WAYS, Way
 
@@ -84,7 +85,7 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
         ):
             _run_to_outputs(model, sources, inputs, recorder)
         steps = tuple(recorder.steps)
-        if unreached(recorder.steps, sources):
+        if unreached(recorder.steps, sources) or does_more_in_training(model):
             with overheard(model, recorder) as more:
                 _run_training(model, sources, inputs, recorder)
             events += more
@@ -109,7 +110,10 @@ def _run_to_outputs(model: nn.Module, sources: Sources, inputs: Inputs, recorder
 
 
 def _run_training(model: nn.Module, sources: Sources, inputs: Inputs, recorder: Recorder) -> None:
-    """Record what runs only in training, such as auxiliary heads, where that needs no targets."""
+    """Record what runs only in training, such as auxiliary heads, where that needs no targets.
+
+    What is read and tied there holds for the cut too: the result is trained on.
+    """
     recorder.by_chance = True
     with quiet(model, training=True):
         try:

@@ -301,9 +301,15 @@ class Planner:
         return lambda kept: damage(self.plan(kept))
 
     def _causes(self, plan: Plan, divergence: Divergence) -> frozenset[str]:
-        """Return the groups to freeze: of several that meet where it diverged, often one."""
+        """Return the groups to freeze: of several that meet where it diverged, often one.
+
+        Where none of these is the cause by itself, as where a number was computed from the size
+        of another, it is looked for among all.
+        """
         involved = divergence.axes or plan.kept.keys()
-        alone = self._diverging_alone(plan, involved, divergence.place)
+        alone = self._diverging_alone(plan, involved, divergence.place) or self._diverging_alone(
+            plan, plan.kept.keys() - involved, divergence.place
+        )
         alike = (
             other
             for name in alone

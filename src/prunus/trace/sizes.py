@@ -2,7 +2,7 @@
 
 `view(b, n, self.num_heads, self.head_dim)` breaks after a cut unless `num_heads` follows. While a
 model is traced, the ints in its modules are `TaggedInt`s, and so are the sizes that tensors give
-of themselves. They are ints in every other respect, and survive + - * // so that
+of themselves. They are ints in every other respect, and survive + - * // and the like, so that
 `self.heads * self.dim` is still known to be those two. A plain int that reaches a view is a
 literal in the user's source.
 """
@@ -107,6 +107,9 @@ class TaggedInt(int):
 
     __hash__ = int.__hash__
 
+    def __divmod__(self, other: int) -> tuple[int, int]:
+        return self // other, self % other
+
     def __neg__(self) -> "TaggedInt":
         match self.origin:
             case Arithmetic(operator="-", left=None, right=right, left_value=0) if right:
@@ -126,6 +129,8 @@ def _arithmetic(name: str, symbol: str, *, reflected: bool) -> Callable[[Any, An
 
     def operate(self: TaggedInt, other: Any) -> Any:
         value = plain(self, other)
+        if isinstance(other, float):
+            self.origin.used_as_number(user_line())
         if value is NotImplemented or not isinstance(other, int):
             return value
         pair = (other, self) if reflected else (self, other)
@@ -147,7 +152,11 @@ def _as_number(name: str) -> Callable[..., Any]:
 
 for _name in ("float", "truediv", "rtruediv", "pow", "rpow"):
     setattr(TaggedInt, f"__{_name}__", _as_number(f"__{_name}__"))
-for _name, _symbol in (("add", "+"), ("sub", "-"), ("mul", "*"), ("floordiv", "//")):
+_SYMBOLS = {
+    "add": "+", "sub": "-", "mul": "*", "floordiv": "//", "mod": "%", "rshift": ">>",
+    "lshift": "<<", "and": "&", "or": "|", "xor": "^",
+}  # fmt: skip
+for _name, _symbol in _SYMBOLS.items():
     setattr(TaggedInt, f"__{_name}__", _arithmetic(f"__{_name}__", _symbol, reflected=False))
     setattr(TaggedInt, f"__r{_name}__", _arithmetic(f"__r{_name}__", _symbol, reflected=True))
 
@@ -161,17 +170,17 @@ def origin_of(number: Any) -> Origin | None:
 
 
 @contextmanager
-def tagged(model: nn.Module) -> Iterator[list[Attribute]]:
+def tagged(model: nn.Module, *, tags: bool = True) -> Iterator[list[Attribute]]:
     """Replace every int of 2 or more that the modules of `model` hold by a `TaggedInt`; undo it.
 
     Ints are tagged in modules, and in the tuples, lists, dicts and plain objects that these hold,
     such as `model.config.vision.width`. An object that several modules share is tagged once, so
     that what is sized by one of its ints stays together. Everything is put back afterwards, what
-    `forward` set included. Yields the origins handed out.
+    `forward` set included. Yields the origins handed out; none without `tags`.
     """
     with as_it_was(model):
         tagger = _Tagger()
-        for name, module in model.named_modules():
+        for name, module in model.named_modules() if tags else ():
             held = vars(module)
             own = {step: held[step] for step in held if step not in _OF_EVERY_MODULE}
             tagger.tag_parts(held, own, name)
@@ -381,7 +390,10 @@ def _number(origin: Origin | None, value: int) -> Polynomial | None:
         case Arithmetic(operator=operator, left=left, right=right):
             one = _number(left, origin.left_value)
             other = _number(right, origin.right_value)
-            return None if one is None or other is None else _OPERATIONS[operator](one, other)
+            operation = _OPERATIONS.get(operator)
+            if one is None or other is None or operation is None:
+                return None
+            return operation(one, other)
     return {(): value}
 
 

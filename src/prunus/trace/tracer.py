@@ -63,10 +63,28 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Graph:
             with suppress(Exception):  # whatever is the model's own fault is raised again below
                 return _record(model, example_inputs, way())
         with noted(lambda: f"prunus called {call_text(example_inputs)}: these are example_inputs"):
-            return _record(model, example_inputs, surest())
+            try:
+                return _record(model, example_inputs, surest())
+            except Exception:
+                graph = _without_tags(model, example_inputs)
+                if graph is None:
+                    raise
+                return graph
 
 
-def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
+def _without_tags(model: nn.Module, example_inputs: Inputs) -> Graph | None:
+    for way in WAYS.values():
+        with suppress(Exception):
+            return _record(model, example_inputs, way(), tags=False)
+    return None
+
+
+def _record(model: nn.Module, example_inputs: Inputs, way: Way, *, tags: bool = True) -> Graph:
+    """Trace in one way.
+
+    Without `tags`, as where code wants `type(size) is int`, it is not known who supplies the sizes;
+    what a cut of them changes then shows in the replay.
+    """
     sources = _sources(model, way)
     recorder = Recorder(way.execute)
     for name, tensor in sources.tensors.items():
@@ -75,8 +93,8 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way) -> Graph:
     inputs = map_tensors(way.stand_in, example_inputs)
     for tensor in tensors_in(inputs):
         recorder.learn(tensor, fixed(tensor.shape, "model input"))
-    watcher = SizeWatcher(recorder)
-    with tagged(model) as attributes, way.around, recorder, watcher:
+    watcher = SizeWatcher(recorder, tags=tags)
+    with tagged(model, tags=tags) as attributes, way.around, recorder, watcher:
         with (
             quiet(model, training=False),
             listening(model, recorder) as calls,  # first: it looks for hooks

@@ -35,11 +35,12 @@ def handles(*functions: Any) -> Callable[[Handler], Handler]:
 
 
 class SizeWatcher(TorchFunctionMode):
-    """Binds the sizes in Python calls to the dims that they size."""
+    """Binds the sizes in Python calls to the dims that they size; without `tags` it only looks."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, *, tags: bool = True) -> None:
         super().__init__()
         self.recorder = recorder
+        self.tags = tags
         self.claims: list[Claim] = []
 
     def nodes(self, tensor: Tensor) -> tuple[Node, ...]:
@@ -49,11 +50,11 @@ class SizeWatcher(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the function; give shapes with their origin; look at the sizes passed."""
         kwargs = kwargs or {}
-        if func == _SHAPE or func is Tensor.size:
+        if self.tags and (func == _SHAPE or func is Tensor.size):
             shape = self._shape(args[0])
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             return shape if dim is None or func == _SHAPE else shape[dim]
-        if func in _COUNTS:
+        if self.tags and func in _COUNTS:
             return reduce(mul, self._shape(args[0]), 1)
         result = func(*args, **kwargs)
         handler = HANDLERS.get(func) or _OPERATORS.get(str(func))
@@ -65,7 +66,7 @@ class SizeWatcher(TorchFunctionMode):
 
     def bind(self, size: int, node: Node) -> None:
         """Note that `size`, as the user's code wrote it, sizes `node`."""
-        if size not in (-1, 1):  # -1 is worked out by PyTorch
+        if self.tags and size not in (-1, 1):  # -1 is worked out by PyTorch
             self.claims.append(bind(size, node))
 
     def bind_all(self, sizes: Sequence[Any], nodes: Sequence[Node]) -> None:

@@ -221,3 +221,18 @@ def test_axes_are_named_after_what_produces_them():
     }
     assert graph.output_dims["2.weight"] == 1
     assert graph.output_dims["3.weight"] == 0
+
+
+def test_parameters_that_are_views_of_each_other_stay_whole():
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 6, bias=False), nn.Linear(6, 4))
+    model[2].weight = nn.Parameter(model[0].weight.data.t())
+    axes = trace(model, torch.randn(2, 6)).axes
+    assert "'0.weight' and '2.weight' lie in the same memory" in (axes["0"].frozen_because or "")
+
+
+def test_parameters_side_by_side_in_one_memory_are_free():
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+    flat = torch.cat([model[0].weight.detach().flatten(), model[2].weight.detach().flatten()])
+    model[0].weight = nn.Parameter(flat[:48].view(8, 6))
+    model[2].weight = nn.Parameter(flat[48:].view(4, 8))
+    assert trace(model, torch.randn(2, 6)).axes["0"].frozen_because is None

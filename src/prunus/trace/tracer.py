@@ -1,9 +1,11 @@
 """Run a model once, unchanged, and return its Graph."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -111,6 +113,7 @@ def _record(model: nn.Module, example_inputs: Inputs, way: Way, *, tags: bool = 
     chained = links(model, calls, recorder, steps, sources.tensors)
     _hold_what_the_unreached_may_read(recorder, sources, events)
     _hold_what_is_left_out(recorder, sources)
+    _hold_what_shares_memory(model, recorder, sources)
     tie_equals(attributes)
     settle(watcher.claims)
     graph = build(model, recorder, steps, sources, attributes)
@@ -169,6 +172,27 @@ def _hold_what_is_left_out(recorder: Recorder, sources: Sources) -> None:
             for leaf in leaves_of(node):
                 if node.find().kind == "sum" and leaf not in used:
                     freeze(leaf, f"a part of '{name}' that no operator reads")
+
+
+def _hold_what_shares_memory(model: nn.Module, recorder: Recorder, sources: Sources) -> None:
+    """Freeze tensors that lie in each other's memory: a cut would part them.
+
+    One that is tied as a whole, under several names, is one tensor and not meant.
+    """
+    named = dict(model.named_parameters()) | dict(model.named_buffers())
+    inside: defaultdict[int, list[tuple[int, int, str]]] = defaultdict(list)
+    for name in sources.tensors:
+        tensor = named[name]
+        begin = int(tensor.storage_offset())
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        length = int(sum((size - 1) * step for size, step in steps))
+        if tensor.numel():
+            inside[tensor.untyped_storage()._cdata].append((begin, begin + length, name))
+    for places in inside.values():
+        for (_, end, one), (begin, _, other) in pairwise(sorted(places)):
+            for name in (one, other) if begin <= end else ():
+                for node in recorder.dims_of(sources.tensors[name]).nodes:
+                    freeze(node, f"'{one}' and '{other}' lie in the same memory")
 
 
 def _sources(model: nn.Module, way: Way) -> Sources:

@@ -327,7 +327,7 @@ class ClassAttribute(Slots):
 
 OF_UNKNOWN_ORIGIN = "neither parameter, buffer nor computed from the inputs, at test_bad_input.py:"
 FROZEN = {
-    CreatesHidden: "size 8 is a literal at test_bad_input.py:",
+    CreatesHidden: OF_UNKNOWN_ORIGIN,
     AddsLayer: "size 8 is a literal at test_bad_input.py:",
     PlainTensor: OF_UNKNOWN_ORIGIN,
     CallableWithTensor: OF_UNKNOWN_ORIGIN,

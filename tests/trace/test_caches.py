@@ -83,3 +83,26 @@ def test_only_tensors_are_forgotten():
 
     assert positions.cache.cache_info().currsize == 0
     assert settings() is before
+
+
+POSITIONS = {}
+
+
+class Remembering(nn.Module):
+    """It keeps positions in a variable of its file."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 8)
+
+    def forward(self, x):
+        if len(x) not in POSITIONS:
+            POSITIONS[len(x)] = torch.arange(len(x)).cos()[:, None]
+        return self.a(x) * POSITIONS[len(x)]
+
+
+def test_what_a_trace_leaves_in_a_variable_has_numbers():
+    model, x = Remembering(), torch.randn(3, 4)
+    trace(model, x)
+    assert POSITIONS[3].flatten().tolist() == torch.arange(3).cos().tolist()
+    assert model(x).shape == (3, 8)

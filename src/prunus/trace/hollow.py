@@ -82,7 +82,8 @@ def memory_of(tensor: Tensor) -> object:
 def execute(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Return what the ATen operator `function` makes of hollow tensors.
 
-    New tensors are hollow. An operator whose arguments are all real runs for real.
+    New tensors are hollow. An operator whose arguments are all real runs for real, and so does one
+    that makes a tensor of numbers alone, such as a mask or positions: code may keep it.
 
     Raises:
         Unknowable: The result depends on numbers, or they would be lost.
@@ -90,7 +91,7 @@ def execute(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> An
     """
     tensors = _tensors_in(args) + _tensors_in(kwargs.values())
     given = [tensor for tensor in tensors if isinstance(tensor, Hollow)]
-    if not given and (tensors or not _makes_tensors(function)):
+    if not given and (tensors or _is_constant(function)):
         return function(*args, **kwargs)
     asked = kwargs.get("device")
     device = _device_of(given) if asked is None else torch.device(asked)
@@ -159,9 +160,13 @@ def _device_of(tensors: Sequence[Hollow]) -> torch.device:
     return devices.pop() if devices else torch.device("cpu")
 
 
+# What code makes to write to; the rest that is made of nothing it may keep, as masks and positions.
+_BLANK = frozenset({"aten::zeros", "aten::empty", "aten::empty_strided"})
+
+
 @cache
-def _makes_tensors(function: Any) -> bool:
-    return any(argument.name == "device" for argument in function._schema.arguments)
+def _is_constant(function: Any) -> bool:
+    return function._schema.name not in _BLANK
 
 
 def _another_view(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

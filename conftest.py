@@ -23,12 +23,23 @@ settings.load_profile("prunus")
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds() -> None:
-    """Start each test from the same random numbers, whatever ran before it."""
+def seed() -> None:
+    """Set every source of random numbers to its start."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Start each file of tests from the same random numbers: constants are drawn at import."""
+    if isinstance(collector, pytest.Module):
+        seed()
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds() -> None:
+    """Start each test from the same random numbers, whatever ran before it."""
+    seed()
 
 
 @pytest.fixture(autouse=True)

@@ -29,7 +29,7 @@ def budget_of(texts: Sequence[str], *, min_units: int = 1, multiple_of: int = 1)
 
     Example:
         >>> budget_of(["macs=0.5", "bytes=12 MB"])
-        Budget(params=None, macs='0.5', bytes='12 MB', units=None, sparsity=None, ...)
+        Budget(params=None, macs='0.5', bytes='12 MB', latency=None, units=None, ...)
     """
     amounts: dict[str, str] = {}
     for part in ",".join(texts).split(","):

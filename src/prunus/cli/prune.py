@@ -27,8 +27,8 @@ from prunus.cli.render import Screen
 EXAMPLES = """
 prunus prune net:resnet --budget macs=0.5 --out small
 prunus prune torchvision:resnet18 --budget macs=0.5 --multiple-of 8
-prunus prune torchvision:resnet18 --budget latency=0.6 --allocation knapsack \\
-  --latency-table latency.json
+prunus prune torchvision:resnet18 --budget latency=0.6 \\
+  --allocation knapsack --latency-table latency.json
 prunus prune models.py:build --data data.py:loaders --budget params=0.3 \\
   --criterion taylor --recover 10 --out small
 prunus prune net:resnet --data digits --weights dense.safetensors \\

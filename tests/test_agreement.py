@@ -105,7 +105,7 @@ def test_what_is_not_finite_must_be_in_the_same_places(value):
 
 def test_infinities_of_other_sign_differ():
     with pytest.raises(VerifyError, match="by inf"):
-        agree(batch(torch.tensor([float("inf")])), batch(torch.tensor([float("-inf")])))
+        agree(batch(torch.tensor([1.0, torch.inf])), batch(torch.tensor([1.0, -torch.inf])))
 
 
 @pytest.mark.parametrize("tensor", [torch.zeros(0, 3), torch.zeros(3), torch.tensor(2.0)])
@@ -208,3 +208,15 @@ def test_rounding_is_told_from_a_wrong_cut_in_double_precision():
     wrong.b.bias.data += 1e-3
     with pytest.raises(VerifyError):
         agree_in_double(model, wrong, result.plan, [rows])
+
+
+def test_nothing_finite_is_no_agreement():
+    outputs = [[torch.full((2, 3), torch.nan)]]
+    with pytest.raises(VerifyError, match="nothing that the masked model returns is a finite"):
+        agree(outputs, outputs)
+
+
+def test_empty_outputs_are_said_to_be_empty():
+    agreement = agree([[torch.empty(0, 4)]], [[torch.empty(0, 4)]])
+    assert str(agreement).endswith("return empty tensors only: nothing could be compared")
+    assert not agree([[torch.empty(0), torch.ones(1)]], [[torch.empty(0), torch.ones(1)]]).empty

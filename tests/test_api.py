@@ -329,6 +329,11 @@ TAYLOR = {"criterion": "taylor", "data": [(ROWS, ROWS)], "loss": nn.MSELoss()}
         ({"granularity": None}, PlanError, "granularity=None means nothing"),
         ({"schedule": "cubic"}, TrainError, "schedule='cubic' means nothing"),
         ({"optimizer": "sgd"}, TrainError, "optimizer='sgd' means nothing"),
+        (
+            {"optimizer": torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)},
+            TrainError,
+            "the optimizer trains no parameter of this Sequential",
+        ),
         (TAYLOR | {"loss": nn.MSELoss}, CriterionError, "loss=MSELoss means nothing"),
         (TAYLOR | {"loss": "mse"}, CriterionError, "loss='mse' means nothing"),
         (TAYLOR | {"data": ROWS}, DataError, "the data are a Tensor, and no batches"),
@@ -393,3 +398,8 @@ def test_a_trace_on_real_tensors_is_said():
     assert "it was traced on real tensors" in str(report)
     plain = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     assert prunus.prune(plain, torch.randn(2, 4), budget=half).report.notes == ()
+
+
+def test_example_inputs_of_no_item():
+    with pytest.raises(TraceError, match="example_inputs hold no number: 0x4"):
+        prunus.prune(two_layers(), torch.randn(0, 4), budget=Budget(units=0.5))

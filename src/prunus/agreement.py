@@ -48,8 +48,10 @@ def agree(
         names: What the second and the first are called.
 
     Raises:
-        VerifyError: They differ by more than rounding explains, in number, shape or value.
+        VerifyError: They differ by more than rounding explains, in number, shape or value; or no
+            number that they return is finite.
     """
+    empty = _holds_nothing(masked, names)
     worst, tolerance = 0.0, 0.0
     for batch, (expected, found) in enumerate(zip(masked, shrunk, strict=True)):
         if [tensor.shape for tensor in expected] != [tensor.shape for tensor in found]:
@@ -70,7 +72,20 @@ def agree(
                     hint="exclude=... the layers involved, and report the model",
                 )
     sizes = tuple(outputs[0].shape[0] if outputs and outputs[0].dim() else 1 for outputs in masked)
-    return Agreement(worst, tolerance, sizes, inexact_because, names)
+    return Agreement(worst, tolerance, sizes, inexact_because, names, empty)
+
+
+def _holds_nothing(masked: Sequence[Sequence[Tensor]], names: tuple[str, str]) -> bool:
+    """Return whether all outputs are empty; raise where none of their numbers is finite."""
+    numbers = [tensor for outputs in masked for tensor in outputs if tensor.numel()]
+    if numbers and not any(tensor.isfinite().any() for tensor in numbers):
+        raise VerifyError(
+            f"nothing that the {names[1]} model returns is a finite number",
+            why="NaN and infinity cannot be compared with what the pruned model returns",
+            hint="pass example_inputs without NaN, and weights with which the model computes "
+            "finite numbers; verify=False prunes without the check",
+        )
+    return not numbers
 
 
 def compared(model: nn.Module, plan: Plan, inputs: Inputs) -> Agreement:

@@ -143,6 +143,7 @@ def prune(  # noqa: PLR0913 - the one call that users make; all but the first tw
         Linear(in_features=4, out_features=4, bias=True)
     """
     check_kinds(schedule=schedule, optimizer=optimizer)
+    check_trains(optimizer, model)
     clock = Clock()
     with clock("trace"):
         planner = Planner.of(
@@ -240,6 +241,26 @@ def _timed(
         return table.dense, measure_latency(result, planner.inputs, runs=_TIMED_RUNS)
     dense, small = measure_latencies([planner.model, result], planner.inputs, runs=_TIMED_RUNS)
     return dense, small
+
+
+def check_trains(optimizer: torch.optim.Optimizer | None, model: nn.Module) -> None:
+    """Raise a TrainError where an optimizer trains no parameter of `model`.
+
+    Example:
+        >>> model = nn.Linear(4, 2)
+        >>> check_trains(torch.optim.SGD(nn.Linear(4, 2).parameters()), model)
+        Traceback (most recent call last):
+        prunus.errors.TrainError: the optimizer trains no parameter of this Linear...
+    """
+    if optimizer is None:
+        return
+    own = set(model.parameters())
+    if not any(param in own for group in optimizer.param_groups for param in group["params"]):
+        raise TrainError(
+            f"the optimizer trains no parameter of this {type(model).__name__}",
+            why="it was made for another model, or for a copy of this one",
+            hint="make it of the model that is pruned: torch.optim.SGD(model.parameters(), lr=0.1)",
+        )
 
 
 def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None = None) -> None:

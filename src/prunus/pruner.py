@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from prunus import units
 from prunus.allocate import Allocator, Budget
-from prunus.api import Clock, Pruned, carry_out, check_kinds
+from prunus.api import Clock, Pruned, carry_out, check_kinds, check_trains
 from prunus.cost import LatencyTable, count
 from prunus.criteria import Criterion
 from prunus.errors import PlanError, TrainError, check_kind
@@ -94,6 +94,7 @@ class Pruner:
         latency_table: LatencyTable | None = None,
     ) -> None:
         check_kinds(schedule=schedule, optimizer=optimizer)
+        check_trains(optimizer, model)
         check_kind(
             "penalty", penalty, Penalty, TrainError, hint="penalty=GroupLasso(strength=0.01)"
         )

@@ -406,6 +406,7 @@ class Agreement:
         inexact_because: Why they need not agree: what was removed, at the user's wish, is not
             exact. Then the difference is measured and not held to the tolerance.
         names: What the result and the model that it is compared with are called.
+        empty: Whether no output held a number, so that only shapes were compared.
     """
 
     difference: float
@@ -413,9 +414,12 @@ class Agreement:
     batches: tuple[int, ...]
     inexact_because: tuple[str, ...] = ()
     names: tuple[str, str] = ("shrunk", "masked")
+    empty: bool = False
 
     def __str__(self) -> str:
         result, other = self.names
+        if self.empty:
+            return f"{other} and {result} return empty tensors only: nothing could be compared"
         found, allowed = self.difference, self.tolerance
         if not self.inexact_because or found <= allowed:
             return f"{other} == {result}: largest difference {found:.1e}, rounding {allowed:.1e}"

@@ -61,7 +61,7 @@ def test_duplicates_are_lost_without_a_trace(build, inputs, exclude):
     pruned = prunus.prune(dense, inputs[:1], budget=HALF, exclude=exclude, criterion=FIRST)
     assert not torch.allclose(pruned.model(inputs), dense(inputs))
     assert fold_twins(pruned.model, [inputs], dense=dense, plan=pruned.plan) == 1
-    torch.testing.assert_close(pruned.model(inputs), dense(inputs), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(pruned.model(inputs), dense(inputs), rtol=1e-6, atol=1e-7)
 
 
 def cut_by_hand():

@@ -108,6 +108,13 @@ def _check_inputs(model: nn.Module, inputs: Inputs) -> None:
             f"example_inputs hold no tensor, but a {type(inputs).__name__}",
             hint="pass a tensor, a tuple of arguments, or a dict of keyword arguments",
         )
+    if not any(tensor.numel() for tensor in found):
+        shapes = ", ".join("x".join(map(str, tensor.shape)) for tensor in found)
+        raise TraceError(
+            f"example_inputs hold no number: {shapes}",
+            why="nothing is computed for them, so nothing can be counted or compared",
+            hint="pass a batch of 1 or more",
+        )
     for tensor in found:
         if tensor.device != device:
             raise TraceError(

@@ -17,6 +17,7 @@ from prunus.errors import (
     CriterionError,
     DataError,
     PlanError,
+    SaveError,
     TraceError,
     TrainError,
     VerifyError,
@@ -95,6 +96,14 @@ def test_save_and_load(build, tmp_path):
     }
     manifest = json.loads((tmp_path / "small" / "manifest.json").read_text())
     assert "verdict" in json.dumps(manifest)
+
+
+@pytest.mark.parametrize("wrong", [None, nn.Linear(2, 2), "small"])
+def test_saved_is_all_that_prune_returned(wrong, tmp_path):
+    with pytest.raises(SaveError, match=r"pruned=.* means nothing\n  why: .*\n  hint: .*returned"):
+        prunus.save(wrong, tmp_path / "small")
+
+    assert not (tmp_path / "small").exists()
 
 
 @each_network

@@ -7,10 +7,11 @@ import torch
 from models import halved, masked
 from torch import nn
 
-from prunus import networks
+from prunus import Budget, networks, prune
 from prunus.errors import PlanError
 from prunus.masks import Masked
 from prunus.records import Kept, Plan
+from prunus.shrink import shrink
 
 IMAGES = torch.randn(4, 1, 8, 8)
 
@@ -232,3 +233,16 @@ def test_a_plan_for_another_architecture(model, make):
     with pytest.raises(PlanError, match=r"does not fit this model: '.*' does not exist") as caught:
         Masked(networks.mlp(), make(model))
     assert caught.value.hint == "build the model as it was before pruning"
+
+
+@pytest.mark.parametrize("apply", [Masked, shrink])
+def test_what_is_no_model_or_no_plan(apply):
+    model = nn.Linear(4, 2)
+    result = prune(model, torch.randn(1, 4), granularity="weight", budget=Budget(units=0.5))
+
+    for plan in (result, "plan.json", None):
+        with pytest.raises(PlanError, match=r"plan=.* means nothing\n  why: .*\n  hint: .*\.plan"):
+            apply(model, plan)
+    for other in (result, "small", None, nn.Linear):
+        with pytest.raises(PlanError, match=r"model=.* means nothing\n  why: .*\n  hint: .*dense"):
+            apply(other, result.plan)

@@ -15,7 +15,7 @@ from prunus.allocate import Allocator, Budget
 from prunus.cost import LatencyTable, count, measure_latencies, measure_latency
 from prunus.cost.forecast import forecast
 from prunus.criteria import Criterion
-from prunus.errors import PlanError, TrainError, VerifyError, check_kind
+from prunus.errors import PlanError, SaveError, TrainError, VerifyError, check_kind
 from prunus.inputs import Inputs, Loss
 from prunus.masks import Masked
 from prunus.planner import Planner
@@ -272,7 +272,8 @@ def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None 
         extra: More to keep beside it, such as a verdict; plain JSON.
 
     Raises:
-        SaveError: The folder holds something else, or the disk refuses; nothing was changed.
+        SaveError: The folder holds something else, the model no longer fits its plan, or the disk
+            refuses; nothing was changed.
 
     Example:
         >>> def build():
@@ -282,6 +283,8 @@ def save(pruned: Pruned, folder: str | Path, *, extra: Mapping[str, Any] | None 
         >>> prunus.load("small", model=build())[0]
         Linear(in_features=4, out_features=4, bias=True)
     """
+    hint = 'prunus.save(pruned, "small"): all that prune returned, as the plan is saved too'
+    check_kind("pruned", pruned, Pruned, SaveError, hint=hint, required=True)
     write(folder, model=pruned.model, plan=pruned.plan, report=pruned.report, extra=extra)
 
 

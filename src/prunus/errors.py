@@ -111,9 +111,16 @@ def unknown_name(kind: str, name: Any, known: Iterable[str], error: type[PruneEr
 
 
 def check_kind(
-    name: str, value: Any, kind: Any, error: type[PruneError], *, hint: str, why: str = ""
+    name: str,
+    value: Any,
+    kind: Any,
+    error: type[PruneError],
+    *,
+    hint: str,
+    why: str = "",
+    required: bool = False,
 ) -> None:
-    """Raise an `error` where the argument `name` is no `kind`; None is left to the caller.
+    """Raise an `error` where the argument `name` is no `kind`; None passes unless `required`.
 
     Example:
         >>> check_kind("budget", 0.5, dict, BudgetError, hint="prunus.Budget(macs=0.5)")
@@ -122,7 +129,7 @@ def check_kind(
           why:  it is a float
           hint: prunus.Budget(macs=0.5)
     """
-    if value is not None and not isinstance(value, kind):
+    if (required or value is not None) and not isinstance(value, kind):
         raise error(
             f"{name}={shown(value)} means nothing", why=why or f"it is {kind_of(value)}", hint=hint
         )
@@ -134,8 +141,11 @@ def shown(value: Any) -> str:
     Example:
         >>> shown(0.5), shown(dict), shown("x" * 100)
         ('0.5', 'dict', "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...")
+        >>> shown(nn.Sequential(nn.ReLU()))
+        'Sequential(...'
     """
-    text = getattr(value, "__name__", None) or repr(value).partition("\n")[0]
+    first, more, _ = repr(value).partition("\n")
+    text = getattr(value, "__name__", None) or (f"{first}..." if more else first)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from prunus.errors import PlanError
+from prunus.errors import PlanError, check_kind
 from prunus.extents import mask_of
 from prunus.modes import Replaced, pass_on
 from prunus.records import Plan
@@ -165,6 +165,10 @@ def _removals(
 
 def check_fits(model: nn.Module, plan: Plan) -> None:
     """Raise PlanError unless `model` has the tensors, of the dense shapes, that `plan` names."""
+    hint = "pass the dense model itself, such as pruned.dense or a freshly built one"
+    check_kind("model", model, nn.Module, PlanError, hint=hint, required=True)
+    hint = 'pass pruned.plan, or prunus.load_plan("plan.json")'
+    check_kind("plan", plan, Plan, PlanError, hint=hint, required=True)
     tensors = dict(model.named_parameters()) | dict(model.named_buffers())
     _check_modules(model, plan)
     if not plan.zeroes:

@@ -188,6 +188,36 @@ def test_tensors_that_no_file_can_hold(tmp_path, tensor):
         write(tmp_path, model=model, plan=Plan("channel", {}, {}))
 
 
+# -- what is refused before anything is read or written ----------------------------------------
+
+
+UNNAMED = {
+    "None": (None, "folder=None means nothing\n  why:  it is a NoneType\n  hint: name a folder"),
+    "a model": (nn.Linear(2, 2), "it is a Linear"),
+    "empty": ("", "the name of the folder is empty\n  why: .*\n  hint: name a folder"),
+    "a NUL": ("a\0b", "cannot be the name of a folder\n  why: .* NUL"),
+}
+
+
+@pytest.mark.parametrize("name", UNNAMED)
+def test_what_names_no_folder(name, small, plan, build, tmp_path, monkeypatch):
+    folder, message = UNNAMED[name]
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SaveError, match=message):
+        write(folder, model=small, plan=plan)
+    with pytest.raises(SaveError, match=message):
+        read(folder, model=build())
+
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("model", [None, nn.Linear, "small"])
+def test_what_is_no_model_to_fill(folder, model):
+    with pytest.raises(SaveError, match=r"model=.* means nothing\n  why: .*\n  hint: .*build\(\)"):
+        read(folder, model=model)
+
+
 # -- what is refused before the model is touched -----------------------------------------------
 
 

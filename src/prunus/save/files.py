@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from prunus.cost.counted import stored_tensors
-from prunus.errors import SaveError
+from prunus.errors import SaveError, check_kind
 from prunus.files import atomic_write, disk_errors, read_limited, sync_folder
 from prunus.records import Plan, Report
 from prunus.save.architecture import check_architecture
@@ -81,7 +81,7 @@ def write(
         ['manifest.json', 'model.safetensors']
         True
     """
-    folder = Path(folder)
+    folder = _named(folder)
     check_storable(model)
     tensors, aliases = split_tied(stored_tensors(model))
     manifest = Manifest(
@@ -127,7 +127,9 @@ def read(folder: str | Path, *, model: nn.Module) -> nn.Module:
     Cost:
         Two reads of the file; the tensors of the small model once more in memory.
     """
-    folder = Path(folder)
+    folder = _named(folder)
+    hint = "prunus.load(folder, model=build()): the dense model, freshly built"
+    check_kind("model", model, nn.Module, SaveError, hint=hint, required=True)
     manifest = read_manifest(folder)
     check_architecture(model, manifest, folder)
     path = _weights_of(folder, manifest)
@@ -144,7 +146,7 @@ def read_manifest(folder: str | Path) -> Manifest:
     Raises:
         SaveError: If there is none, or it was altered or written by a newer prunus.
     """
-    path = Path(folder) / MANIFEST
+    path = _named(folder) / MANIFEST
     if not path.is_file():
         raise SaveError(
             f"'{folder}' holds no saved model",
@@ -153,6 +155,20 @@ def read_manifest(folder: str | Path) -> Manifest:
         )
     text = read_limited(path, limit=LIMIT)
     return manifest_from_json(unseal(text, format=FORMAT, version=VERSION, path=path))
+
+
+def _named(folder: Any) -> Path:
+    """Return the path of a folder. Raises SaveError where `folder` names none."""
+    hint = 'name a folder, such as "small"'
+    check_kind("folder", folder, (str, os.PathLike), SaveError, hint=hint, required=True)
+    name = os.fspath(folder)
+    if not name:
+        why = "empty, it would mean the folder that the program runs in"
+        raise SaveError("the name of the folder is empty", why=why, hint=f'{hint}, or "."')
+    if "\0" in name:
+        why = "no file system has names with a NUL in them"
+        raise SaveError(f"{name!r} cannot be the name of a folder", why=why, hint=hint)
+    return Path(name)
 
 
 def _sealed(manifest: Manifest) -> str:

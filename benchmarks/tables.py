@@ -19,7 +19,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 Result: TypeAlias = dict[str, Any]
 MARKED = re.compile(
-    r"(?P<begin><!-- benchmark:(?P<name>[\w-]+)(?: (?P<argument>\S+))? -->\n).*?"
+    r"(?P<begin><!-- benchmark:(?P<name>[\w-]+)(?: (?P<argument>\S[^>]*?))? -->\n).*?"
     r"(?P<end><!-- /benchmark:(?P=name) -->)",
     re.DOTALL,
 )

@@ -227,6 +227,10 @@ MORE = [
     ("weight", END, "magnitude", "magnitude, uniform", 0.2),
     ("weight", END, "magnitude", "normalized", 0.5),
     ("weight", END, "wanda", "magnitude, uniform", 0.0),
+    ("weight", END, "while training, rigl", "magnitude", 0.005),
+    ("weight", END, "magnitude", "while training, lottery", 0.5),
+    ("weight", END, "magnitude", "while training, rate-rewinding", 0.3),
+    ("channel", END, "while training, agp", "magnitude", 0.0),
 ]
 
 

@@ -123,13 +123,42 @@ def test_a_file_that_is_no_python(run):
     assert isinstance(run("inspect", "mine.py:build").exception, SyntaxError)
 
 
-def test_a_forward_that_raises(run):
+def test_a_forward_that_raises(refused):
     model = build("Broken(), torch.zeros(1, 4)")
     text = Path("mine.py").read_text()
     raises = "class Broken(nn.Linear):\n    def forward(self, x):\n        raise KeyError('mine')\n"
     text = text.replace("def build", raises + "\n\ndef build").replace("Broken(),", "Broken(4, 2),")
     Path("mine.py").write_text(text)
-    assert isinstance(run("inspect", model).exception, KeyError)
+    message = refused("inspect", model)
+    assert "mine.py:build does not run on its example inputs" in message
+    assert "in forward: KeyError: 'mine'" in message
+
+
+def test_inputs_that_the_model_does_not_take(refused):
+    model = build("nn.Sequential(nn.Linear(4, 6)), torch.zeros(1, 5)")
+    message = refused("inspect", model)
+    assert "prunus called model(float32 1x5)" in message
+    assert "RuntimeError: mat1 and mat2 shapes" in message
+    assert "hint: give the shape that it takes: --input" in message
+
+
+@pytest.mark.parametrize("place", ["import sys; sys.exit(3)", "def build():\n    exit(3)"])
+def test_a_file_that_ends_the_program(refused, place):
+    Path("ends.py").write_text(f"from sys import exit\n{place}\n")
+    message = refused("inspect", "ends.py:build")
+    assert "error: the program was ended by ends.py:" in message
+    assert "it raised SystemExit(3)" in message
+
+
+def test_a_file_without_a_function_is_not_run(refused):
+    functions = ("build()", "second(width=3)", "needs(width)", "also(*, width)", "_hidden()")
+    text = "".join(f"def {each}: pass\n" for each in functions)
+    Path("nets.py").write_text(f"1 / 0\n{text}")
+    for words in (["inspect", "nets.py"], ["inspect", "nets.py:"]):
+        assert refused(*words).endswith("  hint: nets.py:build or nets.py:second\n")
+    assert "--data nets.py names no function" in refused(
+        "prune", "net:mlp", *BUDGET, "--data", "nets.py"
+    )
 
 
 def test_weights_that_are_not_finite(refused):

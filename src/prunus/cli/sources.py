@@ -1,5 +1,6 @@
 """MODEL: where the command line gets a dense model, with inputs that it takes."""
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -13,9 +14,10 @@ from prunus.agreement import outputs_of
 from prunus.cli import libraries, user_file
 from prunus.cli.asked import Asked, Built, Shape
 from prunus.cli.datasets import Data
+from prunus.cli.errors import place_of
 from prunus.cli.state import load_weights
 from prunus.errors import PruneError, unknown_name
-from prunus.inputs import Inputs, device_of, to_device
+from prunus.inputs import Inputs, call_text, device_of, to_device
 from prunus.networks import lenet, mlp, resnet
 
 RECORDED = frozenset({"net", "torchvision", "timm"})
@@ -97,19 +99,23 @@ def open_model(
             hint="--input 1x3x224x224, or let your function return (model, example_inputs)",
         )
     inputs = to_device(inputs, device_of(model))
-    if shape is not None:
-        _check_runs(text, model, inputs, shape)
+    _check_runs(text, model, inputs)
     return Source(text=text, model=model, inputs=inputs, weights=weights)
 
 
-def _check_runs(text: str, model: nn.Module, inputs: Inputs, shape: Shape) -> None:
-    """Raise a PruneError where a shape that was typed is none that the model takes."""
+def _check_runs(text: str, model: nn.Module, inputs: Inputs) -> None:
+    """Raise a PruneError where the example inputs are none that the model takes.
+
+    It is called as it is, before prunus does anything to it: what it raises here is its own.
+    """
     try:
         outputs_of(model, [inputs])
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+    except Exception as error:  # of any kind: it comes from the user's code
+        place = place_of(error)
         raise PruneError(
-            f"{text} does not run on inputs of shape {'x'.join(map(str, shape))}",
-            why=str(error).partition("\n")[0] or type(error).__name__,
+            f"{text} does not run on its example inputs: prunus called {call_text(inputs)}",
+            why=f"{place}: " * bool(place)
+            + traceback.format_exception_only(error)[0].partition("\n")[0],
             hint="give the shape that it takes: --input 1x3x224x224",
         ) from error
 

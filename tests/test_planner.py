@@ -34,6 +34,13 @@ def test_a_plan_meets_its_budget():
     assert groups["1"].frozen_because is None
 
 
+def test_a_model_without_units_has_them_elsewhere():
+    with pytest.raises(BudgetError, match="no group of units") as caught:
+        chosen(networks.mlp(), torch.ones(1, 64), granularity="head")
+    assert caught.value.why.startswith("it has no units of granularity 'head'; it has units to")
+    assert "channel" in caught.value.why and "expert" not in caught.value.why
+
+
 def test_the_plan_names_all_that_it_touches_and_nothing_else():
     plan, _ = chosen(Net(lambda net, x: net.c(net.b(net.a(x))), layers()), exclude=["b"])
 

@@ -164,7 +164,16 @@ class Planner:
         """Return which units stay by `scores`, without a check that the model then runs.
 
         Data and loss are for allocators that measure.
+
+        Raises:
+            BudgetError: No plan meets the budget, or the model has no units of the granularity.
         """
+        if not self.groups:
+            raise BudgetError(
+                f"{self.budget} cannot be met: the model has no group of units",
+                why=units.none_found(self.graph, self.granularity),
+                hint="prunus.explain(model, example_inputs) shows what was found",
+            )
         return allocate(
             self.groups,
             scores=scores,

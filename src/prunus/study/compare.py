@@ -28,6 +28,7 @@ from prunus.study.scratch import check_forgettable
 from prunus.study.setting import Job, Setting, key_of
 from prunus.study.strategy import Strategy, chosen, shares_epochs
 from prunus.train import Recipe
+from prunus.units import none_found
 from prunus.verify.accuracy import Metric
 from prunus.verify.paired import check_margin
 
@@ -272,7 +273,7 @@ def _check_units(setting: Setting, jobs: Sequence[Job]) -> None:
             raise StudyError(
                 f"nothing of this model can be pruned at granularity '{planner.granularity}'",
                 why="; ".join(str(reason) for reason in list(reasons)[:3])
-                or "it has no group of units",
+                or none_found(planner.graph, planner.granularity),
                 hint="prunus.explain(model, example_inputs) shows what was found",
             )
 

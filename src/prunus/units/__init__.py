@@ -15,7 +15,7 @@ from prunus.records import Graph, Groups
 from prunus.units.scope import scoped
 from prunus.units.tiles import Tiling
 
-__all__ = ["Tiling", "groups", "names", "spelled", "straightens", "tilings", "zeroes"]
+__all__ = ["Tiling", "groups", "names", "none_found", "spelled", "straightens", "tilings", "zeroes"]
 
 _SHARED = ("axes", "permutation", "scope", "tiles")
 _FILES = {"n:m": "nm"}
@@ -87,6 +87,18 @@ def groups(
     kind, numbers = _parsed(granularity)
     found: Groups = _file(kind).groups(graph, *numbers)
     return scoped(found, include=include, exclude=exclude)
+
+
+def none_found(graph: Graph, granularity: str) -> str:
+    """Return why a model has no group at a granularity: where it has some, for an error."""
+    free = [
+        name
+        for name in names()
+        if any(group.frozen_because is None for group in groups(graph, name).values())
+    ]
+    return f"it has no units of granularity '{granularity}'; it has units to prune at: " + (
+        ", ".join(free) or "none"
+    )
 
 
 def _file(kind: str) -> Any:

@@ -17,6 +17,7 @@ _HINTS = {
     errno.EROFS: "choose a place that you may write to; this disk is read-only",
     errno.ENOENT: "check the path; the folder must exist",
     errno.EISDIR: "give the path of a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTDIR: "give a path whose folders are folders",
 }
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from prunus.errors import SaveError
-from prunus.save import read
+from prunus.save import read, write
 
 
 def untie(model):
@@ -58,6 +58,14 @@ def test_another_architecture_is_refused_and_left_alone(name, folder, build):
 def test_many_differences_are_summed_up(folder):
     with pytest.raises(SaveError, match=r"; and \d+ more\n  hint: pass the dense model"):
         read(folder, model=nn.Linear(2, 2))
+
+
+def test_a_model_that_was_converted_before_it_was_saved(tmp_path, small, plan, build):
+    write(tmp_path, model=small.half(), plan=plan)
+
+    with pytest.raises(SaveError, match=r"convert it first, .*: model\.to\(torch\.float16\)"):
+        read(tmp_path, model=build())
+    assert read(tmp_path, model=build().to(torch.float16)).fc.weight.dtype is torch.float16
 
 
 def test_a_pruned_model_is_not_pruned_again(folder, build):

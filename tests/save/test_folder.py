@@ -1,6 +1,8 @@
 """Write, read back, refuse."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -218,18 +220,62 @@ def test_what_is_no_model_to_fill(folder, model):
         read(folder, model=model)
 
 
+def test_a_name_that_is_too_long(small, plan, build, tmp_path):
+    folder = tmp_path / ("x" * 300)
+
+    with pytest.raises(SaveError, match=r"could not be written[^$]*hint: choose a shorter name"):
+        write(folder, model=small, plan=plan)
+    with pytest.raises(SaveError, match=r"could not be read|no saved model"):
+        read(folder, model=build())
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(Path.mkdir, "a folder"), (os.mkfifo, "no regular file")]
+)
+def test_a_manifest_that_is_no_file(make, kind, small, plan, build, tmp_path):
+    make(tmp_path / "manifest.json")
+
+    with pytest.raises(SaveError, match=f"not overwritten[^$]*its manifest.json is {kind}"):
+        write(tmp_path, model=small, plan=plan)
+    with pytest.raises(SaveError, match=f"no saved model\n  why:  its manifest.json is {kind}"):
+        read(tmp_path, model=build())
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "message"),
+    [
+        ("fc", nn.Linear(64, 7), r"'fc.weight' has shape \(7, 64\), but the plan makes it \(6, 64"),
+        ("norm", nn.Identity(), r"'norm.weight' is not there, but the plan makes it \(4,\)"),
+    ],
+)
+def test_a_layer_that_was_replaced(name, layer, message, small, plan, tmp_path):
+    setattr(small, name, layer)
+
+    with pytest.raises(SaveError, match=f"{message}[^$]*changed afterwards"):
+        write(tmp_path / "x", model=small, plan=plan)
+
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_layer_replaced_where_single_weights_were_set_to_zero(tmp_path):
+    plan = Plan("weight", {"weight": Kept.of(torch.rand(12) < 0.5)}, {})
+
+    with pytest.raises(SaveError, match=r"'weight' has shape \(15,\), but .* \(12,\)"):
+        write(tmp_path, model=nn.Linear(5, 3), plan=plan)
+
+
 # -- what is refused before the model is touched -----------------------------------------------
 
 
 def test_no_folder(tmp_path, build):
-    with pytest.raises(SaveError, match="holds no saved model"):
+    with pytest.raises(SaveError, match="no saved model\n  why:  there is no such folder"):
         read(tmp_path / "nowhere", model=build())
 
 
 def test_weights_that_are_missing(folder, build):
     (folder / "model.safetensors").unlink()
 
-    with pytest.raises(SaveError, match=r"model.safetensors. is missing"):
+    with pytest.raises(SaveError, match=r"model.safetensors. is missing\n  why: .*\n  hint: copy"):
         read(folder, model=build())
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from math import prod
 from pathlib import Path
 
 from torch import nn
@@ -13,6 +14,29 @@ from prunus.save.manifest import Manifest, shapes_of
 from prunus.save.weights import Signature, signature, split_tied
 from prunus.shrink.stacks import dense_names
 from prunus.trace.holders import get_attribute
+
+
+def check_cut(model: nn.Module, plan: Plan) -> None:
+    """Raise a SaveError unless `model` has all that `plan` names, as the plan leaves it."""
+    named = chain(
+        model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    )
+    tensors = dict(named)
+    dense = dense_names(plan, tensors)
+    found = {dense[name]: tuple(tensor.shape) for name, tensor in tensors.items()}
+    others = tuple(f"{name}." for name in (*plan.taken_out, *_renewed(plan)))
+    wanted = {name: small for name, (_, small) in shapes_of(plan).items()}
+    if plan.zeroes:  # such a plan knows how many values, and not their shape
+        found = {name: (prod(shape),) for name, shape in found.items()}
+        wanted = {name: (kept.size,) for name, kept in plan.kept.items()}
+    for name, shape in wanted.items():
+        if found.get(name) != shape and not name.startswith(others):
+            have = f"has shape {found[name]}" if name in found else "is not there"
+            raise SaveError(
+                f"'{name}' {have}, but the plan makes it {shape}",
+                why="the model was cut by another plan, or changed afterwards",
+                hint="save the model as its plan left it, trained or not",
+            )
 
 
 def check_architecture(model: nn.Module, manifest: Manifest, folder: Path) -> None:
@@ -31,7 +55,8 @@ def check_architecture(model: nn.Module, manifest: Manifest, folder: Path) -> No
         raise SaveError(
             f"'{folder}' was cut from another architecture",
             why="; ".join(differences[:3]) + more,
-            hint="pass the dense model that was pruned: same code, same sizes, same dtype",
+            hint="pass the dense model that was pruned: same code, same sizes, same dtype"
+            + _conversion(model, manifest),
         )
     if any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers())):
         raise SaveError(
@@ -39,6 +64,15 @@ def check_architecture(model: nn.Module, manifest: Manifest, folder: Path) -> No
             why="tensors there cannot be filled",
             hint="build it on a real device, such as torch.device('cpu')",
         )
+
+
+def _conversion(model: nn.Module, manifest: Manifest) -> str:
+    """Return how to convert `model` where the saved one was converted, as by `half()`."""
+    saved = {row.dtype for row in manifest.tensors.values() if "float" in row.dtype}
+    here = {signature(param)[0] for param in model.parameters() if param.is_floating_point()}
+    if len(saved) != 1 or here == saved:
+        return ""
+    return f"; convert it first, as the saved one was: model.to(torch.{saved.pop()})"
 
 
 def _stored(model: nn.Module, manifest: Manifest) -> Iterator[str]:

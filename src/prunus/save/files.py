@@ -30,7 +30,7 @@ from prunus.cost.counted import stored_tensors
 from prunus.errors import SaveError, check_kind
 from prunus.files import atomic_write, disk_errors, read_limited, sync_folder
 from prunus.records import Plan, Report
-from prunus.save.architecture import check_architecture
+from prunus.save.architecture import check_architecture, check_cut
 from prunus.save.manifest import (
     Manifest,
     manifest_from_json,
@@ -83,6 +83,7 @@ def write(
     """
     folder = _named(folder)
     check_storable(model)
+    check_cut(model, plan)
     tensors, aliases = split_tied(stored_tensors(model))
     manifest = Manifest(
         plan=plan,
@@ -95,7 +96,8 @@ def write(
         extra=plain(extra or {}),
     )
     _sealed(manifest)  # what cannot be written as JSON is found now, not behind the weights
-    _check_free(folder)
+    with disk_errors(f"'{folder}' could not be written"):
+        _check_free(folder)
     with disk_errors(f"'{folder}' could not be written; what was there before is intact"):
         folder.mkdir(parents=True, exist_ok=True)
         _tidy(folder)
@@ -147,12 +149,13 @@ def read_manifest(folder: str | Path) -> Manifest:
         SaveError: If there is none, or it was altered or written by a newer prunus.
     """
     path = _named(folder) / MANIFEST
-    if not path.is_file():
-        raise SaveError(
-            f"'{folder}' holds no saved model",
-            why=f"there is no {MANIFEST} in it",
-            hint="give the folder that prunus.save wrote",
-        )
+    with disk_errors(f"'{folder}' could not be read"):
+        if not path.is_file():
+            raise SaveError(
+                f"'{folder}' holds no saved model",
+                why=_why_no_manifest(path),
+                hint="give the folder that prunus.save wrote",
+            )
     text = read_limited(path, limit=LIMIT)
     return manifest_from_json(unseal(text, format=FORMAT, version=VERSION, path=path))
 
@@ -171,6 +174,16 @@ def _named(folder: Any) -> Path:
     return Path(name)
 
 
+def _why_no_manifest(path: Path) -> str:
+    if not os.path.lexists(path.parent):
+        return "there is no such folder"
+    if not path.parent.is_dir():
+        return "it is a file, and no folder"
+    if not os.path.lexists(path):
+        return f"there is no {MANIFEST} in it"
+    return f"its {MANIFEST} is {'a folder' if path.is_dir() else 'no regular file'}"
+
+
 def _sealed(manifest: Manifest) -> str:
     return seal(manifest_to_json(manifest), format=FORMAT, version=VERSION)
 
@@ -180,7 +193,9 @@ def _check_free(folder: Path) -> None:
     if (folder / MANIFEST).is_file():
         read_manifest(folder)
         return
-    if folder.is_dir():
+    if os.path.lexists(folder / MANIFEST):
+        why = _why_no_manifest(folder / MANIFEST)
+    elif folder.is_dir():
         entries = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
         strange = sorted(set(entries) - {NEW_WEIGHTS})
         why = f"it has no {MANIFEST}, but '{strange[0]}'" if strange else ""
@@ -211,6 +226,12 @@ def _weights_of(folder: Path, manifest: Manifest) -> Path:
     for path in (folder / WEIGHTS, folder / NEW_WEIGHTS):
         if _mismatch(path, manifest) is None:
             return path
+    if not (folder / WEIGHTS).is_file():
+        raise SaveError(
+            f"'{folder / WEIGHTS}' {_mismatch(folder / WEIGHTS, manifest)}",
+            why=f"{MANIFEST} is there, and the file of weights that it describes is not",
+            hint=f"copy {WEIGHTS} beside it, or save the model again",
+        )
     raise altered(f"'{folder / WEIGHTS}' {_mismatch(folder / WEIGHTS, manifest)}")
 
 
